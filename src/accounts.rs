@@ -1,0 +1,208 @@
+//! Account names, looked up off the caller's thread and kept for a while.
+//!
+//! A name service may be a directory server that is slow or down, and getpwuid_r(3) has no
+//! timeout. So threads of our own ask it, a few at most; who wants a name looks whether it is here
+//! and comes again. A name that does not come is absent: the number stands for the user.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use quick_cache::sync::Cache;
+
+/// Where account names come from.
+///
+/// The default is the system's name service, getpwuid_r(3). A name is for people to read: nothing
+/// is ever decided by it in a lookup.
+pub trait AccountNames: Send + Sync + 'static {
+    /// The name of the account with this number, `None` where no account has it.
+    ///
+    /// Called on a thread of its own, so it may block.
+    ///
+    /// # Errors
+    ///
+    /// Any error means that the name is not known now; it is asked again later.
+    fn name_of(&self, uid: u32) -> io::Result<Option<String>>;
+}
+
+/// The system's name service.
+#[derive(Debug)]
+pub(crate) struct SystemAccounts;
+
+#[cfg(unix)]
+impl AccountNames for SystemAccounts {
+    fn name_of(&self, uid: u32) -> io::Result<Option<String>> {
+        let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid))?;
+        Ok(user.map(|user| user.name))
+    }
+}
+
+#[cfg(not(unix))]
+impl AccountNames for SystemAccounts {
+    fn name_of(&self, _: u32) -> io::Result<Option<String>> {
+        Ok(None)
+    }
+}
+
+/// What is known of a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    /// The name service has answered: this name, or that there is none.
+    Known(Option<Arc<str>>),
+    /// It has been asked.
+    Pending,
+    /// It is too busy to be asked.
+    Unavailable,
+}
+
+/// How names are looked up and kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// How long an answer is believed.
+    pub(crate) age: Duration,
+    /// How many names are kept.
+    pub(crate) names: usize,
+}
+
+/// Most threads that ask the name service at once.
+const THREADS: usize = 2;
+/// Most questions that wait for a thread.
+const QUEUE: usize = 1024;
+/// How long a thread without work stays.
+const IDLE: Duration = Duration::from_secs(5);
+/// An error of the name service is believed for no longer than this.
+const ERROR_AGE: Duration = Duration::from_secs(1);
+
+/// Account names with an age.
+pub(crate) struct Accounts {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    source: Box<dyn AccountNames>,
+    age: Duration,
+    known: Cache<u32, Known>,
+    work: Mutex<Work>,
+    wake: Condvar,
+}
+
+#[derive(Clone)]
+struct Known {
+    name: Option<Arc<str>>,
+    until: Option<Instant>,
+}
+
+#[derive(Default)]
+struct Work {
+    /// Asked, or about to be.
+    pending: HashMap<u32, ()>,
+    queue: VecDeque<u32>,
+    threads: usize,
+    idle: usize,
+}
+
+impl Accounts {
+    pub(crate) fn new(source: Box<dyn AccountNames>, limits: Limits) -> Self {
+        let shared = Shared {
+            source,
+            age: limits.age,
+            known: Cache::new(limits.names.max(1)),
+            work: Mutex::default(),
+            wake: Condvar::new(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The name of `uid`, where it is here; else the name service is asked, and a later call finds
+    /// the answer. Never blocks on the name service.
+    pub(crate) fn lookup(&self, uid: u32, now: Instant) -> Lookup {
+        if let Some(known) = self.shared.known.get(&uid)
+            && known.until.is_none_or(|until| now < until)
+        {
+            return Lookup::Known(known.name);
+        }
+        self.ask(uid)
+    }
+
+    fn ask(&self, uid: u32) -> Lookup {
+        let mut work = self.shared.lock();
+        if work.pending.contains_key(&uid) {
+            return Lookup::Pending;
+        }
+        if work.queue.len() >= QUEUE {
+            return Lookup::Unavailable;
+        }
+        if work.idle <= work.queue.len() && work.threads < THREADS {
+            let shared = Arc::clone(&self.shared);
+            let thread = std::thread::Builder::new().name("partner-info-names".into());
+            if thread.spawn(move || shared.run()).is_ok() {
+                work.threads += 1;
+            } else if work.threads == 0 {
+                return Lookup::Unavailable;
+            }
+        }
+        work.pending.insert(uid, ());
+        work.queue.push_back(uid);
+        drop(work);
+        self.shared.wake.notify_one();
+        Lookup::Pending
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Work> {
+        // No invariant of `Work` spans a point that may panic.
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self) {
+        let mut work = self.lock();
+        loop {
+            if let Some(uid) = work.queue.pop_front() {
+                drop(work);
+                self.answer(uid);
+                work = self.lock();
+                work.pending.remove(&uid);
+                continue;
+            }
+            work.idle += 1;
+            let (guard, waited) =
+                self.wake.wait_timeout(work, IDLE).unwrap_or_else(PoisonError::into_inner);
+            work = guard;
+            work.idle -= 1;
+            if waited.timed_out() && work.queue.is_empty() {
+                work.threads -= 1;
+                return;
+            }
+        }
+    }
+
+    fn answer(&self, uid: u32) {
+        let asked =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.source.name_of(uid)));
+        let (name, age) = match asked {
+            Ok(Ok(name)) => (name, self.age),
+            Ok(Err(error)) => {
+                tracing::debug!(uid, %error, "the name service failed");
+                (None, self.age.min(ERROR_AGE))
+            }
+            Err(_) => {
+                tracing::warn!(uid, "the source of account names panicked");
+                (None, self.age.min(ERROR_AGE))
+            }
+        };
+        let until = Instant::now().checked_add(age);
+        self.known.insert(uid, Known { name: name.map(Arc::from), until });
+    }
+}
+
+impl fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accounts").field("known", &self.shared.known.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,33 @@
+//! Asking this kernel who holds the other end of a connection.
+//!
+//! `netlink`, `sock_diag`, `conntrack` and `route` turn bytes into types, `verify` decides what to ask and what
+//! was proven; none of them does input or output. `sys` holds the system calls, and `resolver`
+//! carries questions and answers between the two.
+
+use std::net::{IpAddr, SocketAddr};
+
+pub(crate) mod conntrack;
+pub(crate) mod netlink;
+pub(crate) mod resolver;
+pub(crate) mod route;
+pub(crate) mod sock_diag;
+pub(crate) mod sys;
+pub(crate) mod user_namespace;
+pub(crate) mod verify;
+
+/// Index of the loopback interface, `LOOPBACK_IFINDEX` of `include/net/flow.h`: the same in every
+/// network namespace.
+pub(crate) const LOOPBACK: u32 = 1;
+
+/// One end of a connection, in canonical form: an IPv4-mapped IPv6 address is an IPv4 address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Endpoint {
+    pub(crate) ip: IpAddr,
+    pub(crate) port: u16,
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(address: SocketAddr) -> Self {
+        Self { ip: address.ip().to_canonical(), port: address.port() }
+    }
+}

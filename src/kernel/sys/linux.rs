@@ -1,0 +1,142 @@
+//! Netlink sockets and addresses.
+
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::net::netlink::{self, SocketAddrNetlink};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrAny, SocketFlags, SocketType};
+
+use super::Errno;
+
+fn errno(error: rustix::io::Errno) -> Errno {
+    Errno(error.raw_os_error())
+}
+
+/// A netlink socket that talks to the kernel alone.
+#[derive(Debug)]
+pub(crate) struct Netlink {
+    socket: OwnedFd,
+}
+
+impl Netlink {
+    /// A `NETLINK_SOCK_DIAG` socket in the calling thread's network namespace; see sock_diag(7).
+    pub(crate) fn sock_diag() -> Result<Self, Errno> {
+        Self::open(Some(netlink::SOCK_DIAG))
+    }
+
+    /// A `NETLINK_ROUTE` socket in the calling thread's network namespace; see rtnetlink(7).
+    pub(crate) fn route() -> Result<Self, Errno> {
+        // Protocol 0.
+        Self::open(None)
+    }
+
+    /// A `NETLINK_NETFILTER` socket in the calling thread's network namespace.
+    pub(crate) fn netfilter() -> Result<Self, Errno> {
+        Self::open(Some(netlink::NETFILTER))
+    }
+
+    fn open(protocol: Option<rustix::net::Protocol>) -> Result<Self, Errno> {
+        let socket = rustix::net::socket_with(
+            AddressFamily::NETLINK,
+            SocketType::RAW,
+            SocketFlags::CLOEXEC,
+            protocol,
+        )
+        .map_err(errno)?;
+        // Connected to port 0, the kernel refuses what any other port sends here.
+        rustix::net::connect(&socket, &SocketAddrNetlink::new(0, 0)).map_err(errno)?;
+        Ok(Self { socket })
+    }
+
+    /// Sends one or several requests. The kernel has answered them all when this returns: replies
+    /// are made in the context of sendmsg(2).
+    pub(crate) fn send(&self, requests: &[u8]) -> Result<(), Errno> {
+        match rustix::net::send(&self.socket, requests, SendFlags::empty()).map_err(errno)? {
+            sent if sent == requests.len() => Ok(()),
+            _ => Err(Errno(libc::EMSGSIZE)),
+        }
+    }
+
+    /// Receives one datagram of the kernel's without waiting; `EAGAIN` where there is none, and
+    /// `None` for one that did not fit.
+    ///
+    /// The sender need not be looked at: this socket is connected to port 0, and to a connected
+    /// netlink socket the kernel delivers from its peer alone (`netlink_getsockbyportid` in
+    /// `net/netlink/af_netlink.c`).
+    pub(crate) fn receive<'b>(&self, buffer: &'b mut [u8]) -> Result<Option<&'b [u8]>, Errno> {
+        let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
+        let (_, len) = rustix::net::recv(&self.socket, &mut *buffer, flags).map_err(errno)?;
+        Ok(buffer.get(..len))
+    }
+}
+
+impl AsFd for Netlink {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// getsockname(2) and getpeername(2).
+pub(crate) mod addresses {
+    use super::{BorrowedFd, Errno, SocketAddr, SocketAddrAny, errno};
+
+    #[inline]
+    pub(crate) fn local(socket: BorrowedFd<'_>) -> Result<Option<SocketAddr>, Errno> {
+        rustix::net::getsockname(socket).map(inet).map_err(errno)
+    }
+
+    /// `ENOTCONN` where the socket is not connected, or no longer.
+    #[inline]
+    pub(crate) fn peer(socket: BorrowedFd<'_>) -> Result<Option<SocketAddr>, Errno> {
+        match rustix::net::getpeername(socket) {
+            Ok(address) => Ok(address.and_then(inet)),
+            Err(error) => Err(errno(error)),
+        }
+    }
+
+    /// `None` for an address of another family than IPv4 and IPv6.
+    fn inet(address: SocketAddrAny) -> Option<SocketAddr> {
+        SocketAddr::try_from(address).ok()
+    }
+}
+
+/// The text of a file under /proc.
+pub(crate) fn read_text(path: &str) -> Result<String, Errno> {
+    std::fs::read_to_string(path)
+        .map_err(|error| Errno(error.raw_os_error().unwrap_or(libc::EINVAL)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h25_nobody_but_the_kernel_can_send_here() {
+        let netlink = Netlink::sock_diag().unwrap();
+        let ours = rustix::net::getsockname(&netlink.socket).unwrap();
+        let ours = SocketAddrNetlink::try_from(ours).unwrap();
+        let stranger = rustix::net::socket_with(
+            AddressFamily::NETLINK,
+            SocketType::RAW,
+            SocketFlags::CLOEXEC,
+            Some(netlink::SOCK_DIAG),
+        )
+        .unwrap();
+        let forged = crate::kernel::sock_diag::tests::RECORDED;
+        let sent = rustix::net::sendto(&stranger, &forged, SendFlags::empty(), &ours);
+        assert!(sent.is_err(), "{sent:?}");
+        assert_eq!(netlink.receive(&mut [0; 512]), Err(Errno(libc::EAGAIN)));
+    }
+
+    #[test]
+    fn h25_a_reply_that_does_not_fit_is_none() {
+        let netlink = Netlink::sock_diag().unwrap();
+        let query = crate::kernel::sock_diag::Query {
+            local: crate::kernel::Endpoint { ip: [127, 0, 0, 1].into(), port: 1 },
+            remote: crate::kernel::Endpoint { ip: [127, 0, 0, 1].into(), port: 1 },
+            device: 0,
+        };
+        netlink.send(&crate::kernel::sock_diag::encode(&query, 1)).unwrap();
+        assert_eq!(netlink.receive(&mut [0; 20]), Ok(None));
+    }
+}

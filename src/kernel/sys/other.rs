@@ -1,0 +1,94 @@
+//! Platforms without `NETLINK_SOCK_DIAG`: every question fails with [`NOT_LINUX`].
+
+use std::net::SocketAddr;
+
+use super::{AsSocket, Errno, NOT_LINUX, Socket};
+use crate::kernel::verify::Protocol;
+
+/// Cannot be made here.
+#[derive(Debug)]
+pub(crate) enum Netlink {}
+
+impl Netlink {
+    pub(crate) fn sock_diag() -> Result<Self, Errno> {
+        Err(NOT_LINUX)
+    }
+
+    pub(crate) fn route() -> Result<Self, Errno> {
+        Err(NOT_LINUX)
+    }
+
+    pub(crate) fn netfilter() -> Result<Self, Errno> {
+        Err(NOT_LINUX)
+    }
+
+    pub(crate) fn send(&self, _: &[u8]) -> Result<(), Errno> {
+        match *self {}
+    }
+
+    pub(crate) fn receive<'b>(&self, _: &'b mut [u8]) -> Result<Option<&'b [u8]>, Errno> {
+        match *self {}
+    }
+}
+
+#[cfg(unix)]
+impl AsSocket for Netlink {
+    fn as_fd(&self) -> Socket<'_> {
+        match *self {}
+    }
+}
+
+#[cfg(windows)]
+impl AsSocket for Netlink {
+    fn as_socket(&self) -> Socket<'_> {
+        match *self {}
+    }
+}
+
+pub(crate) mod addresses {
+    use super::{Errno, NOT_LINUX, Socket, SocketAddr};
+
+    pub(crate) fn local(_: Socket<'_>) -> Result<Option<SocketAddr>, Errno> {
+        Err(NOT_LINUX)
+    }
+
+    pub(crate) fn peer(_: Socket<'_>) -> Result<Option<SocketAddr>, Errno> {
+        Err(NOT_LINUX)
+    }
+}
+
+pub(crate) fn cookie(_: Socket<'_>) -> Result<u64, Errno> {
+    Err(NOT_LINUX)
+}
+
+pub(crate) fn namespace_cookie(_: Socket<'_>) -> Result<u64, Errno> {
+    Err(NOT_LINUX)
+}
+
+pub(crate) fn bound_device(_: Socket<'_>) -> Result<u32, Errno> {
+    Err(NOT_LINUX)
+}
+
+pub(crate) fn protocol(_: Socket<'_>) -> Result<Protocol, Errno> {
+    Err(NOT_LINUX)
+}
+
+pub(crate) fn is_listening(_: Socket<'_>) -> Result<bool, Errno> {
+    Err(NOT_LINUX)
+}
+
+pub(crate) fn original_destination(_: Socket<'_>, _: bool) -> Result<Option<SocketAddr>, Errno> {
+    Err(NOT_LINUX)
+}
+
+pub(crate) fn inode(_: Socket<'_>) -> Result<u64, Errno> {
+    Err(NOT_LINUX)
+}
+
+pub(crate) fn read_text(_: &str) -> Result<String, Errno> {
+    Err(NOT_LINUX)
+}
+
+pub(crate) fn generation() -> u32 {
+    1
+}

@@ -1,0 +1,91 @@
+//! Who is at the other end of this TCP connection?
+//!
+//! Every account of a machine can connect to 127.0.0.1, and TCP, unlike a Unix socket, does not
+//! say who did. On z/OS the TCP/IP stack answers that question; this crate brings the answer to
+//! async Rust on Linux, with the same two calls: [`set_partner_info`] before connect or listen,
+//! [`get_partner_info`] after connect or accept.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use partner_info::prelude::*;
+//! use tokio::net::{TcpListener, TcpStream};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! let client = TcpStream::connect(listener.local_addr()?).await?;
+//! let (server, _) = listener.accept().await?;
+//!
+//! let partner = server.get_partner_info(PartnerRequest::USER_ID, Duration::from_secs(1)).await?;
+//! println!("{partner}"); // user alice(1000), same cluster, same image, internal
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! On one host the kernel answers, exactly and verified, without a daemon, a privilege or any
+//! set-up.
+//!
+//! # What an answer is worth
+//!
+//! A wrong name is worse than no name. An `Ok` is complete and verified for what was requested;
+//! where there is any doubt the answer is an error, [`ErrorKind::Unidentified`], with a [`Reason`].
+//! Unknown is never root.
+//!
+//! [`PartnerInfo::user`] is the *owner of the partner's socket*, as the kernel recorded it when the
+//! socket was made or accepted. It is the identity to authorize on. A program that passes bytes on
+//! for others (a relay, a proxy, a browser) is itself the partner.
+//!
+//! # What it does not do
+//!
+//! It does not look behind relays, does not authenticate bytes, and answers for TCP alone. Partners
+//! in other network namespaces and on other hosts are [`Reason::NotInThisStack`].
+//!
+//! # Platforms
+//!
+//! Linux. Elsewhere every call is [`ErrorKind::Unsupported`].
+//!
+#![cfg_attr(
+    feature = "tokio",
+    doc = "
+[`set_partner_info`]: PartnerSocketExt::set_partner_info
+[`get_partner_info`]: PartnerStreamExt::get_partner_info"
+)]
+#![cfg_attr(
+    not(feature = "tokio"),
+    doc = "
+[`set_partner_info`]: Stack::set_partner_info
+[`get_partner_info`]: Stack::try_get_partner_info"
+)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "tokio drives the gets that wait"))]
+
+mod accounts;
+mod error;
+#[cfg(feature = "tokio")]
+mod ext;
+#[cfg(feature = "tokio")]
+pub mod future;
+mod info;
+mod kernel;
+mod retrieval;
+mod stack;
+
+pub use accounts::AccountNames;
+pub use error::{Error, ErrorKind, Reason};
+#[cfg(feature = "tokio")]
+pub use ext::{PartnerListenerExt, PartnerSocketExt, PartnerStreamExt};
+pub use info::{PartnerInfo, PartnerRequest, Routing, UserId};
+pub use stack::{Resolver, Stack, StackBuilder};
+
+/// What most programs need: the extension traits and what their calls take and give.
+pub mod prelude {
+    #[cfg(feature = "tokio")]
+    pub use crate::ext::{PartnerListenerExt, PartnerSocketExt, PartnerStreamExt};
+    pub use crate::info::{PartnerInfo, PartnerRequest};
+}
+
+/// The code of the README compiles.
+#[cfg(all(doctest, feature = "tokio"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

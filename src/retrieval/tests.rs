@@ -1,0 +1,429 @@
+//! The tables of the contract, row by row, with a hand-moved clock.
+
+use super::*;
+
+const USER: PartnerRequest = PartnerRequest::USER_ID;
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// One connection, one stand-in for the resolvers and the name service, one clock.
+struct Bench {
+    retrieval: Retrieval,
+    now: Instant,
+    outcome: Outcome,
+    name: Name,
+    asked: u32,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self {
+            retrieval: Retrieval::default(),
+            now: Instant::now(),
+            outcome: found(1000),
+            name: Name::Known(Some("alice".into())),
+            asked: 0,
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+    }
+
+    fn carry_out(&mut self, step: &Step) -> bool {
+        match step {
+            Step::Retrieve(_) => {
+                self.asked += 1;
+                self.retrieval.handle_outcome(self.outcome.clone(), PATIENCE, self.now);
+                true
+            }
+            Step::Name(_) => {
+                self.retrieval.handle_name(self.name.clone(), self.now);
+                true
+            }
+            Step::Answer(_) | Step::Wait(_) => false,
+        }
+    }
+
+    fn drive(&mut self) {
+        while let Some(step) = self.retrieval.step_under_way(self.now) {
+            if !self.carry_out(&step) {
+                break;
+            }
+        }
+    }
+
+    /// A get with timeout zero, as the driver does it.
+    fn poll(&mut self, request: PartnerRequest) -> Result<Credentials, Error> {
+        match self.retrieval.begin_poll(request, self.now) {
+            Ok(Some(found)) => Ok(found),
+            Ok(None) => {
+                self.drive();
+                Err(Error::new(ErrorKind::InProgress))
+            }
+            Err(error) if error.kind() == ErrorKind::InProgress => {
+                self.drive();
+                self.retrieval.end_poll(request)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// One poll of a waiting get: its answer, or the instant it waits for.
+    fn step(
+        &mut self,
+        request: PartnerRequest,
+        deadline: Option<Instant>,
+    ) -> Result<Result<Credentials, Error>, Instant> {
+        for _ in 0..100 {
+            let step = self.retrieval.step_wait(request, deadline, self.now);
+            if self.carry_out(&step) {
+                continue;
+            }
+            match step {
+                Step::Answer(answer) => return Ok(answer),
+                Step::Wait(until) => return Err(until),
+                Step::Retrieve(_) | Step::Name(_) => {}
+            }
+        }
+        panic!("a get must answer or wait");
+    }
+
+    /// A get that waits to its end; the clock jumps to each instant it waits for.
+    fn wait(&mut self, request: PartnerRequest, timeout: Duration) -> Result<Credentials, Error> {
+        self.retrieval.begin_wait(request)?;
+        let deadline = self.now + timeout;
+        let answer = loop {
+            match self.step(request, Some(deadline)) {
+                Ok(answer) => break answer,
+                Err(until) => {
+                    assert!(until > self.now, "waiting for the past spins");
+                    assert!(until <= deadline, "waits are bounded by the timeout");
+                    self.now = until;
+                }
+            }
+        };
+        self.retrieval.end_wait();
+        answer
+    }
+}
+
+fn found(uid: u32) -> Outcome {
+    Outcome::Found(Found { uid: Some(uid), routing: Routing::SAME_STACK })
+}
+
+fn kind<T>(result: &Result<T, Error>) -> Option<ErrorKind> {
+    result.as_ref().err().map(Error::kind)
+}
+
+fn uid(result: Result<Credentials, Error>) -> u32 {
+    result.expect("an answer").user.as_ref().expect("a user").uid()
+}
+
+/// The states of semantics.md.
+#[derive(Clone, Copy, Debug)]
+enum State {
+    NothingSet,
+    SetNotBegun,
+    UnderWay,
+    Saved,
+    DomainRefused,
+}
+
+fn in_state(state: State) -> Bench {
+    let mut bench = Bench::new();
+    match state {
+        State::NothingSet => {}
+        State::SetNotBegun => bench.retrieval.handle_set(USER),
+        State::UnderWay => {
+            bench.retrieval.handle_set(USER);
+            bench.outcome = Outcome::NotYetAccepted;
+            assert_eq!(kind(&bench.poll(USER)), Some(ErrorKind::InProgress));
+            assert_eq!(bench.asked, 1);
+        }
+        State::Saved => {
+            bench.wait(USER, PATIENCE).expect("saved");
+        }
+        State::DomainRefused => {
+            bench.outcome = Outcome::Failed(Error::new(ErrorKind::SecurityDomain));
+            let refused = bench.wait(USER, PATIENCE);
+            assert_eq!(kind(&refused), Some(ErrorKind::SecurityDomain));
+            // A corrected domain needs a new connection.
+            bench.outcome = found(1000);
+        }
+    }
+    bench
+}
+
+#[test]
+fn states_with_timeout_zero() {
+    let table = [
+        (State::NothingSet, Some(ErrorKind::NotRequested), 0),
+        (State::SetNotBegun, Some(ErrorKind::InProgress), 1),
+        (State::UnderWay, Some(ErrorKind::InProgress), 1),
+        (State::Saved, None, 1),
+        (State::DomainRefused, Some(ErrorKind::SecurityDomain), 1),
+    ];
+    for (state, expected, asked) in table {
+        let mut bench = in_state(state);
+        assert_eq!(kind(&bench.poll(USER)), expected, "{state:?}");
+        assert_eq!(bench.asked, asked, "retrievals in {state:?}");
+    }
+}
+
+#[test]
+fn states_with_a_timeout() {
+    let table = [
+        (State::NothingSet, None, 1),
+        (State::SetNotBegun, None, 1),
+        (State::UnderWay, None, 2),
+        (State::Saved, None, 1),
+        (State::DomainRefused, Some(ErrorKind::SecurityDomain), 1),
+    ];
+    for (state, expected, asked) in table {
+        let mut bench = in_state(state);
+        bench.outcome = found(1000);
+        let answer = bench.wait(USER, PATIENCE);
+        assert_eq!(kind(&answer), expected, "{state:?}");
+        assert_eq!(bench.asked, asked, "retrievals in {state:?}");
+        if expected.is_none() {
+            assert_eq!(uid(answer), 1000, "{state:?}");
+        }
+    }
+}
+
+#[test]
+fn nothing_set_starts_nothing() {
+    let mut bench = Bench::new();
+    for _ in 0..3 {
+        assert_eq!(kind(&bench.poll(USER)), Some(ErrorKind::NotRequested));
+        bench.pass(PATIENCE);
+    }
+    assert_eq!(bench.asked, 0);
+}
+
+#[test]
+fn a_second_get_while_one_waits_is_already_in_progress() {
+    let mut bench = Bench::new();
+    bench.outcome = Outcome::NotYetAccepted;
+    bench.retrieval.begin_wait(USER).expect("the first get");
+    bench.step(USER, None).expect_err("waits");
+    let already = Some(ErrorKind::AlreadyInProgress);
+    assert_eq!(kind(&bench.retrieval.begin_wait(USER)), already);
+    assert_eq!(kind(&bench.poll(USER)), already);
+    // The refused ones left no trace.
+    bench.retrieval.end_wait();
+    bench.outcome = found(1000);
+    bench.pass(LONGEST_PAUSE);
+    assert_eq!(uid(bench.wait(USER, PATIENCE)), 1000);
+}
+
+#[test]
+fn saved_credentials_are_given_while_another_get_waits_for_more() {
+    let mut bench = in_state(State::Saved);
+    bench.outcome = Outcome::NotYetAccepted;
+    let all = PartnerRequest::all();
+    bench.retrieval.begin_wait(all).expect("the first get");
+    bench.step(all, None).expect_err("waits");
+    assert_eq!(uid(bench.poll(USER)), 1000);
+    assert_eq!(kind(&bench.poll(all)), Some(ErrorKind::AlreadyInProgress));
+}
+
+#[test]
+fn h11_out_of_time_on_an_unaccepted_partner_and_found_later() {
+    let mut bench = Bench::new();
+    bench.outcome = Outcome::NotYetAccepted;
+    let began = bench.now;
+    let answer = bench.wait(USER, Duration::from_millis(500));
+    let error = answer.expect_err("nobody accepts");
+    assert_eq!(error.kind(), ErrorKind::Unidentified);
+    assert_eq!(error.reason(), Some(Reason::NotYetAccepted));
+    assert_eq!(bench.now - began, Duration::from_millis(500));
+    assert!(bench.asked < 30, "{} questions in half a second", bench.asked);
+    // The retrieval goes on: a later get without waiting may find it done.
+    bench.outcome = found(1001);
+    bench.pass(LONGEST_PAUSE);
+    assert_eq!(uid(bench.poll(USER)), 1001);
+}
+
+#[test]
+fn a_retrieval_that_says_nothing_in_time_is_timed_out() {
+    let mut bench = Bench::new();
+    bench.retrieval.begin_wait(USER).expect("the only get");
+    // The resolver was handed the question and has not come back.
+    let step = bench.retrieval.step_wait(USER, Some(bench.now + PATIENCE), bench.now);
+    assert!(matches!(step, Step::Retrieve(_)));
+    bench.pass(PATIENCE);
+    let Phase::UnderWay(under_way) = &mut bench.retrieval.phase else { panic!("under way") };
+    under_way.next = bench.now + PATIENCE;
+    let step = bench.retrieval.step_wait(USER, Some(bench.now), bench.now);
+    let Step::Answer(Err(error)) = step else { panic!("{step:?}") };
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    bench.retrieval.end_wait();
+    bench.pass(PATIENCE);
+    assert_eq!(uid(bench.poll(USER)), 1000);
+}
+
+#[test]
+fn a_dropped_get_leaves_nothing_that_makes_the_next_fail() {
+    let mut bench = Bench::new();
+    bench.outcome = Outcome::NotYetAccepted;
+    for _ in 0..3 {
+        bench.retrieval.begin_wait(USER).expect("the one before was dropped");
+        bench.step(USER, None).expect_err("waits");
+        bench.retrieval.end_wait();
+    }
+    bench.outcome = found(1000);
+    bench.pass(LONGEST_PAUSE);
+    assert_eq!(uid(bench.wait(USER, PATIENCE)), 1000);
+}
+
+#[test]
+fn a_failure_is_told_once_and_then_asked_anew() {
+    let gone = || Outcome::Failed(Error::unidentified(Reason::PartnerGone));
+    let mut bench = in_state(State::SetNotBegun);
+    bench.outcome = gone();
+    let expected = [
+        Some(ErrorKind::InProgress),
+        Some(ErrorKind::Unidentified),
+        Some(ErrorKind::InProgress),
+        Some(ErrorKind::Unidentified),
+    ];
+    for kinds in expected {
+        assert_eq!(kind(&bench.poll(USER)), kinds);
+    }
+    assert_eq!(bench.asked, 2);
+    // A get that waits asks for itself, and does not repeat old news.
+    assert_eq!(kind(&bench.poll(USER)), Some(ErrorKind::InProgress));
+    bench.outcome = found(1000);
+    assert_eq!(uid(bench.wait(USER, PATIENCE)), 1000);
+}
+
+#[test]
+fn h29_a_late_name_is_absent_and_the_number_is_answered() {
+    let mut bench = Bench::new();
+    bench.name = Name::Pending;
+    let began = bench.now;
+    let answer = bench.wait(USER, Duration::from_millis(300)).expect("the number is known");
+    assert_eq!(bench.now - began, Duration::from_millis(300));
+    let user = answer.user.as_ref().expect("a user");
+    assert_eq!((user.uid(), user.name()), (1000, None));
+    // With more time than patience, patience ends it.
+    let mut bench = Bench::new();
+    bench.name = Name::Pending;
+    let began = bench.now;
+    bench.wait(USER, PATIENCE * 10).expect("the number is known");
+    assert_eq!(bench.now - began, PATIENCE);
+    // It may still come, for the next get.
+    bench.retrieval.handle_late_name(Some("alice".into()));
+    assert_eq!(bench.poll(USER).expect("saved").user.as_ref().unwrap().name(), Some("alice"));
+    assert_eq!(bench.asked, 1, "a name costs no retrieval");
+}
+
+#[test]
+fn h29_without_waiting_a_late_name_ends_with_patience() {
+    let mut bench = in_state(State::SetNotBegun);
+    bench.name = Name::Pending;
+    for _ in 0..3 {
+        assert_eq!(kind(&bench.poll(USER)), Some(ErrorKind::InProgress));
+    }
+    bench.pass(PATIENCE);
+    assert_eq!(uid(bench.poll(USER)), 1000);
+    let mut bench = in_state(State::SetNotBegun);
+    bench.name = Name::Unavailable;
+    assert_eq!(kind(&bench.poll(USER)), Some(ErrorKind::InProgress));
+    assert_eq!(uid(bench.poll(USER)), 1000);
+}
+
+#[test]
+fn a_request_for_more_than_is_saved_retrieves_all_of_it_at_one_moment() {
+    let mut bench = Bench::new();
+    let routing = Outcome::Found(Found { uid: None, routing: Routing::SAME_STACK });
+    bench.outcome = routing;
+    let answer = bench.wait(PartnerRequest::empty(), PATIENCE).expect("routing alone");
+    assert_eq!((answer.routing, answer.user.is_none()), (Routing::SAME_STACK, true));
+    bench.outcome = found(1000);
+    bench.retrieval.begin_wait(USER).unwrap();
+    let step = bench.retrieval.step_wait(USER, None, bench.now);
+    assert!(matches!(step, Step::Retrieve(what) if what == USER), "{step:?}");
+    bench.retrieval.end_wait();
+    assert_eq!(uid(bench.wait(USER, PATIENCE)), 1000);
+    let asked = bench.asked;
+    bench.poll(PartnerRequest::empty()).expect("saved");
+    assert_eq!(bench.asked, asked);
+}
+
+#[test]
+fn a_prefetch_is_found_done() {
+    let mut bench = in_state(State::SetNotBegun);
+    bench.retrieval.begin_prefetch(bench.now);
+    bench.drive();
+    assert_eq!(uid(bench.poll(USER)), 1000);
+    // Nothing was set, or all is there: it starts nothing.
+    let mut bench = Bench::new();
+    bench.retrieval.begin_prefetch(bench.now);
+    bench.drive();
+    assert_eq!((bench.asked, kind(&bench.poll(USER))), (0, Some(ErrorKind::NotRequested)));
+    let mut bench = in_state(State::Saved);
+    bench.retrieval.handle_set(USER);
+    bench.retrieval.begin_prefetch(bench.now);
+    bench.drive();
+    assert_eq!(bench.asked, 1);
+}
+
+#[test]
+fn without_a_deadline_it_waits_on() {
+    let mut bench = Bench::new();
+    bench.outcome = Outcome::NotYetAccepted;
+    bench.retrieval.begin_wait(USER).unwrap();
+    for _ in 0..1_000 {
+        let until = bench.step(USER, None).expect_err("waits");
+        assert!(until > bench.now && until <= bench.now + LONGEST_PAUSE);
+        bench.now = until;
+    }
+}
+
+proptest::proptest! {
+    /// Whatever comes in whatever order: no state is stuck, no answer is made up.
+    #[test]
+    fn random_operations_keep_the_contract(operations in proptest::collection::vec(0_u8..9, 1..60)) {
+        let mut bench = Bench::new();
+        let mut truth: Option<u32> = None;
+        let mut waiting = false;
+        for operation in operations {
+            match operation {
+                0 => bench.outcome = found(1000),
+                1 => bench.outcome = Outcome::NotYetAccepted,
+                2 => bench.outcome = Outcome::Failed(Error::unidentified(Reason::PartnerGone)),
+                3 => bench.retrieval.handle_set(USER),
+                4 => bench.pass(LONGEST_PAUSE),
+                5 => {
+                    if let Ok(answer) = bench.poll(USER) {
+                        truth.get_or_insert(uid(Ok(answer)));
+                    }
+                }
+                6 if !waiting => waiting = bench.retrieval.begin_wait(USER).is_ok(),
+                7 if waiting => {
+                    if let Ok(answer) = bench.step(USER, Some(bench.now)) {
+                        if let Ok(answer) = answer {
+                            truth.get_or_insert(uid(Ok(answer)));
+                        }
+                        bench.retrieval.end_wait();
+                        waiting = false;
+                    }
+                }
+                8 if waiting => {
+                    bench.retrieval.end_wait();
+                    waiting = false;
+                }
+                _ => {}
+            }
+        }
+        if waiting {
+            bench.retrieval.end_wait();
+        }
+        proptest::prop_assert!(truth.is_none_or(|uid| uid == 1000));
+        bench.outcome = found(1000);
+        bench.pass(LONGEST_PAUSE);
+        proptest::prop_assert_eq!(uid(bench.wait(USER, PATIENCE)), 1000);
+    }
+}

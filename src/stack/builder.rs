@@ -1,0 +1,120 @@
+//! How a stack is made.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::listeners::Listeners;
+use super::table::Table;
+use super::{Inner, Resolver, Stack};
+use crate::accounts::{AccountNames, Accounts, Limits, SystemAccounts};
+
+/// Makes a [`Stack`].
+#[must_use]
+pub struct StackBuilder {
+    connections: usize,
+    names: usize,
+    name_age: Duration,
+    name_patience: Duration,
+    account_names: Box<dyn AccountNames>,
+    resolvers: Vec<Resolver>,
+    trust_hidden_translation: bool,
+}
+
+impl Default for StackBuilder {
+    fn default() -> Self {
+        Self {
+            connections: 65_536,
+            names: 4_096,
+            name_age: Duration::from_secs(60),
+            name_patience: Duration::from_secs(1),
+            account_names: Box::new(SystemAccounts),
+            resolvers: vec![Resolver::Kernel],
+            trust_hidden_translation: false,
+        }
+    }
+}
+
+impl StackBuilder {
+    /// How many connections are remembered, at most; 65,536 unless said otherwise, and at least 1.
+    ///
+    /// A connection takes some 200 bytes. Where more are in use, those least used are forgotten:
+    /// the next get on such a connection retrieves again, and a set on it has to be made again.
+    pub fn connections(mut self, connections: usize) -> Self {
+        self.connections = connections.max(1);
+        self
+    }
+
+    /// How many account names are kept, at most; 4,096 unless said otherwise.
+    pub fn names(mut self, names: usize) -> Self {
+        self.names = names;
+        self
+    }
+
+    /// How long an account name is believed; one minute unless said otherwise. A renamed account
+    /// shows its old name for that long.
+    pub fn name_age(mut self, age: Duration) -> Self {
+        self.name_age = age;
+        self
+    }
+
+    /// How long a get waits for an account's name once its number is proven, within the get's own
+    /// timeout; one second unless said otherwise. After that the answer comes without the name.
+    pub fn name_patience(mut self, patience: Duration) -> Self {
+        self.name_patience = patience;
+        self
+    }
+
+    /// Where account names come from; the system's name service unless said otherwise.
+    pub fn account_names(mut self, source: impl AccountNames) -> Self {
+        self.account_names = Box::new(source);
+        self
+    }
+
+    /// Who is asked, in this order; the kernel alone unless said otherwise. With nobody to ask,
+    /// every get is [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported).
+    pub fn resolvers(mut self, resolvers: impl IntoIterator<Item = Resolver>) -> Self {
+        self.resolvers = resolvers.into_iter().collect();
+        self
+    }
+
+    /// Whether a connection that connection tracking (conntrack) handles is taken for untranslated
+    /// although this process may not see it; `false` unless said otherwise, and then such a partner
+    /// is [`Reason::TranslationHidden`](crate::Reason::TranslationHidden).
+    ///
+    /// With `true` **you vouch that no rule of this network namespace redirects local connections
+    /// to the ports in question**. Where one does, a local user can be taken for another. A process
+    /// with `CAP_NET_ADMIN` sees the truth and needs no trust.
+    pub fn trust_hidden_translation(mut self, trust: bool) -> Self {
+        self.trust_hidden_translation = trust;
+        self
+    }
+
+    /// The stack.
+    #[must_use]
+    pub fn build(self) -> Stack {
+        let limits = Limits { age: self.name_age, names: self.names };
+        Stack {
+            inner: Arc::new(Inner {
+                table: Table::new(self.connections),
+                listeners: Listeners::new(),
+                accounts: Accounts::new(self.account_names, limits),
+                resolvers: self.resolvers,
+                trust_hidden_translation: self.trust_hidden_translation,
+                name_patience: self.name_patience,
+            }),
+        }
+    }
+}
+
+impl std::fmt::Debug for StackBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StackBuilder")
+            .field("connections", &self.connections)
+            .field("names", &self.names)
+            .field("name_age", &self.name_age)
+            .field("name_patience", &self.name_patience)
+            .field("resolvers", &self.resolvers)
+            .field("trust_hidden_translation", &self.trust_hidden_translation)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,385 @@
+//! Carries the steps of [`retrieval`](crate::retrieval) out, for sockets of any runtime.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::table::{Record, SocketKey, not_a_socket};
+use super::{Resolver, Stack};
+use crate::accounts::Lookup;
+use crate::error::{Error, ErrorKind, Reason};
+use crate::info::{Credentials, PartnerInfo, PartnerRequest, Routing, UserId};
+use crate::kernel::resolver::{self, Failure};
+use crate::kernel::sys::{self, Errno, Socket, errno};
+use crate::kernel::verify::{Protocol, Verdict};
+use crate::kernel::{Endpoint, sys::addresses};
+use crate::retrieval::{Found, Name, Outcome, Retrieval, Step};
+
+/// A connected socket: its number and its peer.
+#[derive(Clone, Copy)]
+struct Connected {
+    key: SocketKey,
+    remote: std::net::SocketAddr,
+}
+
+/// What a waiting get does next.
+pub(crate) enum WaitingPoll {
+    Ready(Result<PartnerInfo, Error>),
+    Until(Instant),
+}
+
+/// A get that waits: the only one on its connection for as long as it lives.
+pub(crate) struct Waiting {
+    connection: Connected,
+    record: Arc<Record>,
+    request: PartnerRequest,
+    deadline: Option<Instant>,
+}
+
+/// How the first step of a get ended.
+pub(crate) enum Begun {
+    Answered(PartnerInfo),
+    Waiting(Waiting),
+}
+
+impl Stack {
+    /// See [`PartnerSocketExt::set_partner_info`](crate::PartnerSocketExt::set_partner_info).
+    pub(crate) fn set(&self, socket: Socket<'_>, request: PartnerRequest) -> Result<(), Error> {
+        let key = SocketKey::of(socket)?;
+        if sys::protocol(socket).map_err(not_a_socket)? == Protocol::Other {
+            return Err(Error::new(ErrorKind::NotTcp));
+        }
+        match addresses::peer(socket) {
+            Ok(_) => return Err(Error::new(ErrorKind::TooLate)),
+            Err(Errno(errno::ENOTCONN)) => {}
+            Err(error) => return Err(not_a_socket(error)),
+        }
+        if sys::is_listening(socket).map_err(not_a_socket)? {
+            let local = addresses::local(socket).map_err(not_a_socket)?;
+            let local = local.ok_or(Error::new(ErrorKind::NotTcp))?;
+            self.inner.listeners.set(key, local.into(), request);
+        } else {
+            self.inner.table.get_or_new_unconnected(key).lock().handle_set(request);
+        }
+        Ok(())
+    }
+
+    /// Starts what a set asked for: on a socket that was just connected, or on a stream that this
+    /// listener just accepted.
+    pub(crate) fn prefetch(&self, stream: Socket<'_>, listener: Option<Socket<'_>>) {
+        let Ok(connection) = connected(stream) else {
+            return;
+        };
+        let record = match listener {
+            None => self.inner.table.get(connection.key, connection.peer()),
+            Some(listener) => SocketKey::of(listener)
+                .ok()
+                .and_then(|key| self.set_on_listener(key))
+                .map(|what| self.requested_record(connection, what)),
+        };
+        if let Some(record) = record {
+            let mut retrieval = record.lock();
+            let now = Instant::now();
+            retrieval.begin_prefetch(now);
+            self.drive(stream, connection, &record, &mut retrieval, now);
+        }
+    }
+
+    /// A get that does not wait.
+    pub(crate) fn poll_once(
+        &self,
+        socket: Socket<'_>,
+        request: PartnerRequest,
+    ) -> Result<PartnerInfo, Error> {
+        let connection = connected(socket)?;
+        let known = self.inner.table.get(connection.key, connection.peer());
+        if let Some(answer) = known.as_deref().and_then(|record| saved(record, request)) {
+            return Ok(answer);
+        }
+        let record = match known {
+            Some(record) => record,
+            None => self.inherit(socket, connection)?,
+        };
+        let now = Instant::now();
+        let mut retrieval = record.lock();
+        self.add_late_name(&mut retrieval, now);
+        match retrieval.begin_poll(request, now) {
+            Ok(Some(found)) => Ok(PartnerInfo::new(found, request)),
+            Ok(None) => {
+                self.drive(socket, connection, &record, &mut retrieval, now);
+                Err(Error::new(ErrorKind::InProgress))
+            }
+            Err(error) if error.kind() == ErrorKind::InProgress => {
+                self.drive(socket, connection, &record, &mut retrieval, now);
+                retrieval.end_poll(request).map(|found| PartnerInfo::new(found, request))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The first step of a get that waits.
+    pub(crate) fn begin(
+        &self,
+        socket: Socket<'_>,
+        request: PartnerRequest,
+        timeout: Duration,
+        now: Instant,
+    ) -> Result<Begun, Error> {
+        let connection = connected(socket)?;
+        let peer = connection.peer();
+        let known = self.inner.table.get(connection.key, peer);
+        if let Some(answer) = known.as_deref().and_then(|record| saved(record, request)) {
+            return Ok(Begun::Answered(answer));
+        }
+        let (record, first) = match known {
+            Some(record) => (record, None),
+            // Nothing is known of this connection: what can be answered at once needs no state.
+            None => match self.answer_at_once(socket, connection, request, now)? {
+                Ok(answer) => return Ok(Begun::Answered(answer)),
+                Err(outcome) => (self.inner.table.get_or_new(connection.key, peer), Some(outcome)),
+            },
+        };
+        {
+            let mut retrieval = record.lock();
+            self.add_late_name(&mut retrieval, now);
+            retrieval.begin_wait(request)?;
+            if let Some(outcome) = first {
+                retrieval.handle_first_outcome(request, outcome, self.inner.name_patience, now);
+            }
+        }
+        let deadline = now.checked_add(timeout);
+        Ok(Begun::Waiting(Waiting { connection, record, request, deadline }))
+    }
+
+    /// The answer, if no wait is needed for it; else what the resolvers came to.
+    fn answer_at_once(
+        &self,
+        socket: Socket<'_>,
+        connection: Connected,
+        request: PartnerRequest,
+        now: Instant,
+    ) -> Result<Result<PartnerInfo, Outcome>, Error> {
+        let outcome = self.resolve(socket, connection, request);
+        let found = match outcome {
+            Outcome::Found(found) => found,
+            Outcome::Failed(error) if error.kind() != ErrorKind::SecurityDomain => {
+                return Err(error);
+            }
+            Outcome::Failed(_) | Outcome::NotYetAccepted => return Ok(Err(outcome)),
+        };
+        let user = match found.uid.map(|uid| (uid, self.inner.accounts.lookup(uid, now))) {
+            None => None,
+            Some((uid, Lookup::Known(name))) => Some(UserId::new(uid, name)),
+            Some((_, Lookup::Pending | Lookup::Unavailable)) => return Ok(Err(outcome)),
+        };
+        let routing = found.routing;
+        let found = Credentials { covers: request, user, name_late: false, routing };
+        self.inner.table.save(connection.key, connection.peer(), found.clone());
+        Ok(Ok(PartnerInfo::new(found, request)))
+    }
+
+    /// The record of a stream that takes the indicator of the listener it came from.
+    fn inherit(&self, socket: Socket<'_>, connection: Connected) -> Result<Arc<Record>, Error> {
+        if sys::protocol(socket).map_err(not_a_socket)? == Protocol::Other {
+            return Err(Error::new(ErrorKind::NotTcp));
+        }
+        let not_requested = || Error::new(ErrorKind::NotRequested);
+        let local = addresses::local(socket).map_err(not_a_socket)?.ok_or_else(not_requested)?;
+        let local = Endpoint::from(local);
+        let inner = &self.inner;
+        let what = match resolver::listener(local).map_err(failed)? {
+            Some(cookie) => {
+                let key = connection.key.of_sibling(cookie);
+                let set = self.set_on_listener(key);
+                if set.is_none() {
+                    inner.listeners.handle_other_listener(local, key);
+                }
+                set
+            }
+            None => inner.listeners.by_address(local),
+        };
+        what.map(|what| self.requested_record(connection, what)).ok_or_else(not_requested)
+    }
+
+    fn set_on_listener(&self, key: SocketKey) -> Option<PartnerRequest> {
+        self.inner.listeners.by_socket(key).or_else(|| {
+            // Set on a `TcpSocket` before it became a listener.
+            let record = self.inner.table.get_unconnected(key)?;
+            let what = record.lock().requested()?;
+            self.inner.listeners.promote(key, what);
+            Some(what)
+        })
+    }
+
+    fn requested_record(&self, connection: Connected, what: PartnerRequest) -> Arc<Record> {
+        let record = self.inner.table.get_or_new(connection.key, connection.peer());
+        record.lock().handle_set(what);
+        record
+    }
+
+    /// Carries out what the retrieval under way needs now.
+    fn drive(
+        &self,
+        socket: Socket<'_>,
+        connection: Connected,
+        record: &Record,
+        retrieval: &mut Retrieval,
+        now: Instant,
+    ) {
+        while let Some(step) = retrieval.step_under_way(now) {
+            if !self.carry_out(&step, socket, connection, retrieval, now) {
+                break;
+            }
+        }
+        record.publish(retrieval);
+    }
+
+    /// Returns whether there was something to carry out.
+    fn carry_out(
+        &self,
+        step: &Step,
+        socket: Socket<'_>,
+        connection: Connected,
+        retrieval: &mut Retrieval,
+        now: Instant,
+    ) -> bool {
+        match *step {
+            Step::Retrieve(what) => {
+                let outcome = self.resolve(socket, connection, what);
+                retrieval.handle_outcome(outcome, self.inner.name_patience, now);
+                true
+            }
+            Step::Name(uid) => {
+                let name = match self.inner.accounts.lookup(uid, now) {
+                    Lookup::Known(name) => Name::Known(name),
+                    Lookup::Pending => Name::Pending,
+                    Lookup::Unavailable => Name::Unavailable,
+                };
+                retrieval.handle_name(name, now);
+                true
+            }
+            Step::Answer(_) | Step::Wait(_) => false,
+        }
+    }
+
+    fn resolve(&self, socket: Socket<'_>, at: Connected, what: PartnerRequest) -> Outcome {
+        if what.contains(PartnerRequest::UTOKEN) {
+            return Outcome::Failed(Error::unsupported("tokens are not there in this release"));
+        }
+        match self.inner.resolvers.first() {
+            Some(Resolver::Kernel) => self.ask_kernel(socket, at, what),
+            None => Outcome::Failed(Error::unsupported("this stack was built without a resolver")),
+        }
+    }
+
+    fn ask_kernel(&self, socket: Socket<'_>, at: Connected, what: PartnerRequest) -> Outcome {
+        let connected = resolver::Connected { cookie: at.key.cookie, remote: at.remote };
+        match resolver::resolve(socket, connected, self.inner.trust_hidden_translation) {
+            Ok(verdict) => judge(verdict, what),
+            Err(failure) => Outcome::Failed(failed(failure)),
+        }
+    }
+
+    fn add_late_name(&self, retrieval: &mut Retrieval, now: Instant) {
+        let Some(user) = retrieval.saved().filter(|saved| saved.name_late).map(|s| s.user.clone())
+        else {
+            return;
+        };
+        if let Some(user) = user
+            && let Lookup::Known(name) = self.inner.accounts.lookup(user.uid(), now)
+        {
+            retrieval.handle_late_name(name);
+        }
+    }
+}
+
+impl Waiting {
+    /// Goes as far as it can without waiting.
+    pub(crate) fn poll(&mut self, stack: &Stack, socket: Socket<'_>, now: Instant) -> WaitingPoll {
+        let mut retrieval = self.record.lock();
+        loop {
+            let step = retrieval.step_wait(self.request, self.deadline, now);
+            if stack.carry_out(&step, socket, self.connection, &mut retrieval, now) {
+                continue;
+            }
+            match step {
+                Step::Answer(answer) => {
+                    self.record.publish(&retrieval);
+                    return WaitingPoll::Ready(
+                        answer.map(|found| PartnerInfo::new(found, self.request)),
+                    );
+                }
+                Step::Wait(until) => return WaitingPoll::Until(until),
+                Step::Retrieve(_) | Step::Name(_) => {}
+            }
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.record.lock().end_wait();
+    }
+}
+
+impl Connected {
+    fn peer(&self) -> Endpoint {
+        self.remote.into()
+    }
+}
+
+/// SO_COOKIE and getpeername(2): two system calls, and all that a saved answer needs.
+#[inline]
+fn connected(socket: Socket<'_>) -> Result<Connected, Error> {
+    let key = SocketKey::of(socket)?;
+    match addresses::peer(socket) {
+        Ok(Some(remote)) => Ok(Connected { key, remote }),
+        Ok(None) => Err(Error::new(ErrorKind::NotTcp)),
+        Err(Errno(errno::ENOTCONN)) => Err(match sys::protocol(socket) {
+            Ok(Protocol::Tcp | Protocol::Mptcp) => Error::new(ErrorKind::NotConnected),
+            Ok(Protocol::Other) => Error::new(ErrorKind::NotTcp),
+            Err(error) => not_a_socket(error),
+        }),
+        Err(error) => Err(not_a_socket(error)),
+    }
+}
+
+#[inline]
+fn saved(record: &Record, request: PartnerRequest) -> Option<PartnerInfo> {
+    let saved = record.saved()?;
+    saved.covers.contains(request).then(|| PartnerInfo::new(saved.clone(), request))
+}
+
+fn failed(failure: Failure) -> Error {
+    match failure {
+        Failure::Unsupported => Error::unsupported(
+            "this kernel, or the sandbox around this process, answers no NETLINK_SOCK_DIAG question",
+        ),
+        Failure::Io { doing, errno } => Error::io(doing, errno),
+    }
+}
+
+fn judge(verdict: Verdict, what: PartnerRequest) -> Outcome {
+    let refused = |error| Outcome::Failed(error);
+    match verdict {
+        Verdict::Partner(owner) => Outcome::Found(Found {
+            uid: what.contains(PartnerRequest::USER_ID).then_some(owner.uid),
+            routing: Routing::SAME_STACK,
+        }),
+        Verdict::NotYetAccepted if what.is_empty() => {
+            Outcome::Found(Found { uid: None, routing: Routing::SAME_STACK })
+        }
+        Verdict::NotYetAccepted => Outcome::NotYetAccepted,
+        // Without a security domain the cluster is this stack, and the partner is not in it.
+        Verdict::NotInThisStack if what.is_empty() => {
+            Outcome::Found(Found { uid: None, routing: Routing::NONE })
+        }
+        Verdict::NotInThisStack => refused(Error::unidentified(Reason::NotInThisStack)),
+        Verdict::Refused(reason) => refused(Error::unidentified(reason)),
+        Verdict::NotConnected => refused(Error::new(ErrorKind::NotConnected)),
+        Verdict::NotTcp => refused(Error::new(ErrorKind::NotTcp)),
+        Verdict::Unsupported => refused(Error::unsupported(
+            "this kernel's sock_diag does not show TCP sockets (tcp_diag is missing)",
+        )),
+        Verdict::Failed(errno) => refused(Error::io("look up the partner's socket", errno)),
+    }
+}

@@ -1,0 +1,134 @@
+//! The context of all gets: what is kept, whom to ask, and how long a name may take.
+
+mod builder;
+mod get;
+mod listeners;
+mod table;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+pub use builder::StackBuilder;
+#[cfg(feature = "tokio")]
+pub(crate) use get::{Begun, Waiting, WaitingPoll};
+
+use crate::accounts::Accounts;
+use crate::error::Error;
+use crate::info::{PartnerInfo, PartnerRequest};
+use crate::kernel::sys::{AsSocket, socket_of};
+use listeners::Listeners;
+use table::Table;
+
+/// The context in which partners are looked up: one network namespace as this process sees it.
+///
+/// Nothing needs to be set up: the extension traits use [`Stack::current`], the process default. A
+/// stack of one's own, made with [`Stack::builder`], is for tests, and for who wants other limits:
+/// it has the same calls as methods, and [`make_default`](Self::make_default) puts it in the place
+/// of the default.
+///
+/// A clone is another handle to the same stack.
+///
+/// ```
+/// use partner_info::Stack;
+///
+/// let stack = Stack::builder().connections(1_000).build();
+/// # let _ = stack;
+/// ```
+#[derive(Clone, Debug)]
+pub struct Stack {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    table: Table,
+    listeners: Listeners,
+    accounts: Accounts,
+    resolvers: Vec<Resolver>,
+    trust_hidden_translation: bool,
+    name_patience: Duration,
+}
+
+/// Who is asked about a partner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Resolver {
+    /// This kernel, about partners in the same network namespace.
+    Kernel,
+}
+
+static DEFAULT: OnceLock<Stack> = OnceLock::new();
+
+impl Stack {
+    /// A builder with the defaults of the process stack.
+    pub fn builder() -> StackBuilder {
+        StackBuilder::default()
+    }
+
+    /// The stack that the extension traits use: the one given to
+    /// [`make_default`](Self::make_default), else one with the defaults, made on first use.
+    #[must_use]
+    pub fn current() -> &'static Self {
+        DEFAULT.get_or_init(|| Self::builder().build())
+    }
+
+    /// Makes this the stack that the extension traits use, for the life of the process.
+    ///
+    /// # Errors
+    ///
+    /// Gives the stack back where the process has a default already: call this before the first
+    /// lookup.
+    pub fn make_default(self) -> Result<(), Self> {
+        DEFAULT.set(self)
+    }
+
+    /// How many connections are remembered now; never more than the builder was told.
+    #[must_use]
+    pub fn remembered_connections(&self) -> usize {
+        self.inner.table.len()
+    }
+
+    /// Asks in advance for the credentials of the partner, on a TCP socket of any runtime that is
+    /// not connected yet. (`SIOCSPARTNERINFO`)
+    ///
+    /// On a socket that will connect it holds for that connection; on one that listens, or will
+    /// listen, for every connection accepted from then on. The latest set counts.
+    ///
+    /// # Errors
+    ///
+    /// - [`TooLate`](crate::ErrorKind::TooLate): the socket is connected already.
+    /// - [`NotTcp`](crate::ErrorKind::NotTcp): the descriptor is not a TCP socket.
+    /// - [`Io`](crate::ErrorKind::Io): a system call failed; the message names it.
+    #[doc(alias = "SIOCSPARTNERINFO")]
+    pub fn set_partner_info(
+        &self,
+        socket: &impl AsSocket,
+        request: PartnerRequest,
+    ) -> Result<(), Error> {
+        self.set(socket_of(socket), request)
+    }
+
+    /// Gets the partner's credentials without waiting, on a connected TCP socket of any runtime.
+    /// (`SIOCGPARTNERINFO` with `PI_Timeout` 0)
+    ///
+    /// Never suspends, and makes a few system calls at most. After a set, the first call starts the
+    /// retrieval and says [`InProgress`](crate::ErrorKind::InProgress); a later one has the answer.
+    ///
+    /// # Errors
+    ///
+    /// - [`NotRequested`](crate::ErrorKind::NotRequested): nothing was set, and nothing is saved.
+    /// - [`InProgress`](crate::ErrorKind::InProgress): not here yet. Get again later.
+    /// - [`Unidentified`](crate::ErrorKind::Unidentified): asked, and no trustworthy answer exists;
+    ///   told once, then the next call starts anew.
+    /// - [`AlreadyInProgress`](crate::ErrorKind::AlreadyInProgress): a get waits on this connection.
+    /// - [`NotConnected`](crate::ErrorKind::NotConnected), [`NotTcp`](crate::ErrorKind::NotTcp),
+    ///   [`Unsupported`](crate::ErrorKind::Unsupported), [`Io`](crate::ErrorKind::Io): as they say.
+    #[doc(alias = "SIOCGPARTNERINFO")]
+    pub fn try_get_partner_info(
+        &self,
+        socket: &impl AsSocket,
+        request: PartnerRequest,
+    ) -> Result<PartnerInfo, Error> {
+        self.poll_once(socket_of(socket), request)
+    }
+}
