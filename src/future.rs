@@ -78,24 +78,27 @@ impl Future for GetPartnerInfo<'_> {
                         }
                     }
                 }
-                State::Waiting(waiting) => match waiting.poll(this.stack, *this.socket, now) {
-                    WaitingPoll::Ready(answer) => {
-                        *this.state = State::Done;
-                        this.sleep.set(None);
-                        return Poll::Ready(answer);
-                    }
-                    WaitingPoll::Until(at) => {
-                        let at = Instant::from_std(at);
-                        match this.sleep.as_mut().as_pin_mut() {
-                            Some(sleep) => sleep.reset(at),
-                            None => this.sleep.set(Some(tokio::time::sleep_until(at))),
+                State::Waiting(waiting) => {
+                    match waiting.poll(this.stack, *this.socket, cx.waker(), now) {
+                        WaitingPoll::Ready(answer) => {
+                            *this.state = State::Done;
+                            this.sleep.set(None);
+                            return Poll::Ready(answer);
                         }
-                        if let Some(sleep) = this.sleep.as_mut().as_pin_mut() {
-                            ready!(sleep.poll(cx));
+                        WaitingPoll::Until(None) => return Poll::Pending,
+                        WaitingPoll::Until(Some(at)) => {
+                            let at = Instant::from_std(at);
+                            match this.sleep.as_mut().as_pin_mut() {
+                                Some(sleep) => sleep.reset(at),
+                                None => this.sleep.set(Some(tokio::time::sleep_until(at))),
+                            }
+                            if let Some(sleep) = this.sleep.as_mut().as_pin_mut() {
+                                ready!(sleep.poll(cx));
+                            }
+                            now = std::time::Instant::now();
                         }
-                        now = std::time::Instant::now();
                     }
-                },
+                }
                 State::Done => return Poll::Pending,
             }
         }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::token::UserToken;
+
 bitflags::bitflags! {
     /// What a get asks for: any set of these.
     ///
@@ -13,9 +15,8 @@ bitflags::bitflags! {
         /// The partner's user: the owner of its socket. (`PI_REQTYPE_PARTNER_USERID`)
         #[doc(alias = "PI_REQTYPE_PARTNER_USERID")]
         const USER_ID = 1;
-        /// The partner's full security token. (`PI_REQTYPE_PARTNER_UTOKEN`)
-        ///
-        /// Answers [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) in this release.
+        /// The partner's full security token: the processes behind its socket.
+        /// (`PI_REQTYPE_PARTNER_UTOKEN`)
         #[doc(alias = "PI_REQTYPE_PARTNER_UTOKEN")]
         const UTOKEN = 2;
     }
@@ -139,7 +140,10 @@ pub struct PartnerInfo {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Credentials {
     pub(crate) covers: PartnerRequest,
+    /// The owner of the partner's socket.
     pub(crate) user: Option<UserId>,
+    pub(crate) process_user: Option<UserId>,
+    pub(crate) token: Option<Arc<UserToken>>,
     /// The name service was asked and had not answered yet.
     pub(crate) name_late: bool,
     pub(crate) routing: Routing,
@@ -166,11 +170,24 @@ impl PartnerInfo {
 
     /// The effective user of the process that holds the partner's socket. It may differ from
     /// [`user`](Self::user): a server that makes its socket as root and then becomes another user
-    /// has owner 0 and that other process user; the two are never merged. It is read together
-    /// with the token, so it is `None` in this release.
+    /// has owner 0 and that other process user; the two are never merged.
+    ///
+    /// It is read together with the token, so it is there only where [`PartnerRequest::UTOKEN`] was
+    /// requested, and only where [`UserToken::process_user`] is.
     #[must_use]
     pub fn process_user(&self) -> Option<&UserId> {
-        None
+        if self.has_token() { self.found.process_user.as_ref() } else { None }
+    }
+
+    /// The processes behind the partner's socket. `Some` exactly where [`PartnerRequest::UTOKEN`]
+    /// was requested.
+    #[must_use]
+    pub fn token(&self) -> Option<&UserToken> {
+        if self.has_token() { self.found.token.as_deref() } else { None }
+    }
+
+    fn has_token(&self) -> bool {
+        self.requested.contains(PartnerRequest::UTOKEN)
     }
 
     /// Where the partner is.
@@ -184,6 +201,8 @@ impl fmt::Debug for PartnerInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PartnerInfo")
             .field("user", &self.user())
+            .field("process_user", &self.process_user())
+            .field("token", &self.token())
             .field("routing", &self.routing())
             .finish()
     }
@@ -195,6 +214,10 @@ impl fmt::Display for PartnerInfo {
         if let Some(user) = self.user() {
             write!(f, "user {user}, ")?;
         }
-        write!(f, "{}", self.routing())
+        write!(f, "{}", self.routing())?;
+        if let Some(token) = self.token() {
+            write!(f, ", token: {token}")?;
+        }
+        Ok(())
     }
 }

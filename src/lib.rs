@@ -36,6 +36,9 @@
 //! socket was made or accepted. It is the identity to authorize on. A program that passes bytes on
 //! for others (a relay, a proxy, a browser) is itself the partner.
 //!
+//! [`PartnerInfo::token`] tells of the *processes* behind that socket: several may hold it, and they
+//! may run as somebody else. It is there to be logged, and for rules that only narrow.
+//!
 //! # What it does not do
 //!
 //! It does not look behind relays, does not authenticate bytes, and answers for TCP alone. Partners
@@ -70,13 +73,17 @@ mod info;
 mod kernel;
 mod retrieval;
 mod stack;
+pub mod token;
+mod workers;
 
 pub use accounts::AccountNames;
 pub use error::{Error, ErrorKind, Reason};
 #[cfg(feature = "tokio")]
 pub use ext::{PartnerListenerExt, PartnerSocketExt, PartnerStreamExt};
 pub use info::{PartnerInfo, PartnerRequest, Routing, UserId};
+pub use kernel::process::HolderSearch;
 pub use stack::{Resolver, Stack, StackBuilder};
+pub use token::UserToken;
 
 /// What most programs need: the extension traits and what their calls take and give.
 pub mod prelude {

@@ -13,11 +13,13 @@ use std::path::{Path, PathBuf};
 /// Each room, and the rooms it may know.
 const ROOMS: &[(&str, &[&str])] = &[
     ("error", &[]),
-    ("info", &["error"]),
+    ("token", &[]),
+    ("workers", &[]),
+    ("info", &["error", "token"]),
     ("accounts", &[]),
-    ("kernel", &["error"]),
-    ("retrieval", &["error", "info"]),
-    ("stack", &["error", "info", "accounts", "kernel", "retrieval"]),
+    ("kernel", &["error", "token"]),
+    ("retrieval", &["error", "info", "token"]),
+    ("stack", &["error", "info", "token", "workers", "accounts", "kernel", "retrieval"]),
     ("future", &["error", "info", "kernel::sys", "stack"]),
     ("ext", &["error", "info", "kernel::sys", "stack", "future"]),
 ];
@@ -31,6 +33,8 @@ const PURE: &[&str] = &[
     "src/kernel/route.rs",
     "src/kernel/conntrack.rs",
     "src/kernel/user_namespace.rs",
+    "src/kernel/process/parse",
+    "src/kernel/process/classify.rs",
 ];
 const IMPURE: &[&str] = &[
     "std::fs",

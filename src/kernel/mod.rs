@@ -8,6 +8,11 @@ use std::net::{IpAddr, SocketAddr};
 
 pub(crate) mod conntrack;
 pub(crate) mod netlink;
+#[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
+pub(crate) mod process;
+#[cfg(not(all(target_os = "linux", not(partner_info_other_platform))))]
+#[path = "process_elsewhere.rs"]
+pub(crate) mod process;
 pub(crate) mod resolver;
 pub(crate) mod route;
 pub(crate) mod sock_diag;

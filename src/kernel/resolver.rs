@@ -197,7 +197,7 @@ fn with_asker<T>(mut ask: impl FnMut(&mut Asker) -> Result<T, Failure>) -> Resul
 impl Asker {
     fn open() -> Result<Self, Failure> {
         let netlink = Netlink::sock_diag().map_err(|e| opening("open a sock_diag socket", e))?;
-        let overflow_uid = user_namespace::overflow_uid(
+        let overflow_uid = user_namespace::overflow_id(
             sys::read_text("/proc/self/uid_map").ok().as_deref(),
             sys::read_text("/proc/sys/kernel/overflowuid").ok().as_deref(),
         );

@@ -3,21 +3,21 @@
 //! Source: user_namespaces(7), `/proc/sys/kernel/overflowuid` in proc_sys_kernel(5).
 
 /// The kernel's default, `DEFAULT_OVERFLOWUID`.
-const DEFAULT_OVERFLOW_UID: u32 = 65534;
+const DEFAULT_OVERFLOW_ID: u32 = 65534;
 /// All uids: 4294967295 is no uid.
 const ALL: u64 = u32::MAX as u64;
 
 /// The uid that must be taken for nobody, from the texts of `/proc/self/uid_map` and
 /// `/proc/sys/kernel/overflowuid`; `None` where every uid is mapped, so that 65534 is the real
-/// account `nobody`.
+/// account `nobody`. The same for gids.
 ///
 /// A text that is absent or says something else than expected is taken for a namespace that does
 /// not map everything: that way round, a doubt refuses and never names.
-pub(crate) fn overflow_uid(uid_map: Option<&str>, overflow: Option<&str>) -> Option<u32> {
+pub(crate) fn overflow_id(uid_map: Option<&str>, overflow: Option<&str>) -> Option<u32> {
     if uid_map.is_some_and(maps_everything) {
         return None;
     }
-    Some(overflow.and_then(|text| text.trim().parse().ok()).unwrap_or(DEFAULT_OVERFLOW_UID))
+    Some(overflow.and_then(|text| text.trim().parse().ok()).unwrap_or(DEFAULT_OVERFLOW_ID))
 }
 
 /// Lines of: first uid inside, first uid outside, count. They do not overlap, so the counts add up.
@@ -33,7 +33,7 @@ fn maps_everything(uid_map: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::overflow_uid;
+    use super::overflow_id;
 
     #[test]
     fn h19_an_overflow_uid_is_nobody_and_the_real_nobody_is_somebody() {
@@ -55,7 +55,7 @@ mod tests {
             (None, None, Some(65534)),
         ];
         for (map, overflow, expected) in table {
-            assert_eq!(overflow_uid(map, overflow), expected, "{map:?} {overflow:?}");
+            assert_eq!(overflow_id(map, overflow), expected, "{map:?} {overflow:?}");
         }
     }
 }

@@ -1,53 +1,21 @@
 //! The states of one connection, as semantics.md's two tables have them. No clock, no socket, no
 //! task: instants come in, and what to do next comes out.
 
+mod naming;
+mod step;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Reason};
-use crate::info::{Credentials, PartnerRequest, Routing, UserId};
+use crate::info::{Credentials, PartnerRequest, UserId};
+
+use naming::Naming;
+pub(crate) use step::{Found, Holding, Name, Outcome, Step, TokenRead, TokenState};
 
 /// First and longest pause between two questions about a partner that is not there yet.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
-
-/// What is to be done next.
-#[derive(Debug)]
-pub(crate) enum Step {
-    /// The get is over.
-    Answer(Result<Credentials, Error>),
-    /// Ask the resolvers for all of this, hand the result to [`Retrieval::handle_outcome`], step
-    /// again.
-    Retrieve(PartnerRequest),
-    /// Ask for the name of this uid, hand the result to [`Retrieval::handle_name`], step again.
-    Name(u32),
-    /// Step again at this instant.
-    Wait(Instant),
-}
-
-/// What the resolvers came to.
-#[derive(Clone, Debug)]
-pub(crate) enum Outcome {
-    Found(Found),
-    /// The partner's end exists and has no owner yet.
-    NotYetAccepted,
-    Failed(Error),
-}
-
-/// A verified answer of the resolvers, without names.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Found {
-    pub(crate) uid: Option<u32>,
-    pub(crate) routing: Routing,
-}
-
-/// What the name service came to.
-#[derive(Clone, Debug)]
-pub(crate) enum Name {
-    Known(Option<Arc<str>>),
-    Pending,
-    Unavailable,
-}
 
 /// One connection's retrieval.
 #[derive(Debug, Default)]
@@ -75,7 +43,7 @@ struct UnderWay {
     what: PartnerRequest,
     stage: Stage,
     /// Not before this instant is anything asked again.
-    next: Instant,
+    next: Option<Instant>,
     pause: Duration,
 }
 
@@ -83,7 +51,8 @@ struct UnderWay {
 enum Stage {
     Asking,
     NotYetAccepted,
-    Naming { uid: u32, routing: Routing, give_up: Option<Instant> },
+    Reading { found: Found, holding: Holding },
+    Naming(Naming),
 }
 
 impl Retrieval {
@@ -103,12 +72,12 @@ impl Retrieval {
     }
 
     /// Starts the retrieval that a set asked for, where nothing is saved or under way.
-    pub(crate) fn begin_prefetch(&mut self, now: Instant) {
+    pub(crate) fn begin_prefetch(&mut self) {
         if let Some(what) = self.requested
             && self.saved.is_none()
             && matches!(self.phase, Phase::Rest)
         {
-            self.begin(what, now);
+            self.begin(what);
         }
     }
 
@@ -117,7 +86,6 @@ impl Retrieval {
     pub(crate) fn begin_poll(
         &mut self,
         request: PartnerRequest,
-        now: Instant,
     ) -> Result<Option<Credentials>, Error> {
         if let Some(answer) = self.settled(request) {
             return answer.map(Some);
@@ -131,7 +99,7 @@ impl Retrieval {
                 Err(Error::new(ErrorKind::NotRequested))
             }
             Phase::Rest => {
-                self.begin(request, now);
+                self.begin(request);
                 Ok(None)
             }
             phase @ (Phase::UnderWay(_) | Phase::Refused(_)) => {
@@ -158,17 +126,16 @@ impl Retrieval {
     /// What the retrieval under way needs now, as if nobody waited for it; `None` where it has
     /// ended or must pause.
     pub(crate) fn step_under_way(&mut self, now: Instant) -> Option<Step> {
-        let Phase::UnderWay(under_way) = &self.phase else {
-            return None;
-        };
-        match under_way.stage {
-            Stage::Naming { give_up, .. } if give_up.is_some_and(|at| at <= now) => {
-                self.save_without_name();
+        let Phase::UnderWay(under_way) = &self.phase else { return None };
+        match &under_way.stage {
+            Stage::Naming(naming) if naming.give_up.is_some_and(|at| at <= now) => {
+                self.save_named();
                 None
             }
-            _ if now < under_way.next => None,
+            _ if under_way.next.is_some_and(|next| now < next) => None,
             Stage::Asking | Stage::NotYetAccepted => Some(Step::Retrieve(under_way.what)),
-            Stage::Naming { uid, .. } => Some(Step::Name(uid)),
+            Stage::Reading { holding, .. } => Some(Step::Read(*holding)),
+            Stage::Naming(naming) => naming.next_uid().map(Step::Name),
         }
     }
 
@@ -201,7 +168,7 @@ impl Retrieval {
             return Step::Answer(Err(error));
         }
         if matches!(self.phase, Phase::Rest) {
-            self.begin(request, now);
+            self.begin(request);
         }
         if let Some(step) = self.step_under_way(now) {
             return step;
@@ -209,23 +176,35 @@ impl Retrieval {
         let over = deadline.is_some_and(|at| at <= now);
         let Phase::UnderWay(under_way) = &self.phase else {
             // Naming was given up just now; or the retrieval covered another request than this.
-            return self.settled(request).map_or(Step::Wait(now), Step::Answer);
+            return self.settled(request).map_or(Step::Wait(Some(now)), Step::Answer);
         };
-        let until = |next: Instant| Step::Wait(deadline.map_or(next, |at| at.min(next)));
-        match under_way.stage {
-            Stage::Asking if over => Step::Answer(Err(Error::new(ErrorKind::TimedOut))),
+        match &under_way.stage {
+            Stage::Asking | Stage::Reading { .. } if over => {
+                Step::Answer(Err(Error::new(ErrorKind::TimedOut)))
+            }
             Stage::NotYetAccepted if over => {
                 Step::Answer(Err(Error::unidentified(Reason::NotYetAccepted)))
             }
             // The number is known and proven: it does not fail for want of a name (H29).
-            Stage::Naming { .. } if over => {
-                self.save_without_name();
-                self.settled(request).map_or(Step::Wait(now), Step::Answer)
+            Stage::Naming(_) if over => {
+                self.save_named();
+                self.settled(request).map_or(Step::Wait(Some(now)), Step::Answer)
             }
-            Stage::Asking | Stage::NotYetAccepted => until(under_way.next),
-            Stage::Naming { give_up, .. } => {
-                until(give_up.map_or(under_way.next, |at| at.min(under_way.next)))
+            Stage::Asking | Stage::NotYetAccepted | Stage::Reading { .. } => {
+                Step::Wait(earliest([deadline, under_way.next]))
             }
+            Stage::Naming(naming) => {
+                Step::Wait(earliest([deadline, under_way.next, naming.give_up]))
+            }
+        }
+    }
+
+    /// What is pending may be there now: step without a pause.
+    pub(crate) fn handle_wake(&mut self) {
+        if let Phase::UnderWay(under_way) = &mut self.phase
+            && matches!(under_way.stage, Stage::Reading { .. })
+        {
+            under_way.next = None;
         }
     }
 
@@ -240,16 +219,7 @@ impl Retrieval {
             return;
         };
         match outcome {
-            Outcome::Found(Found { uid: Some(uid), routing }) => {
-                under_way.stage =
-                    Stage::Naming { uid, routing, give_up: now.checked_add(patience) };
-                under_way.next = now;
-                under_way.pause = FIRST_PAUSE;
-            }
-            Outcome::Found(Found { uid: None, routing }) => {
-                let covers = under_way.what;
-                self.save(Credentials { covers, user: None, name_late: false, routing });
-            }
+            Outcome::Found(found) => self.handle_found(found, patience, now),
             Outcome::NotYetAccepted => {
                 under_way.stage = Stage::NotYetAccepted;
                 under_way.pause(now);
@@ -273,45 +243,82 @@ impl Retrieval {
         now: Instant,
     ) {
         if matches!(self.phase, Phase::Rest) && self.settled(request).is_none() {
-            self.begin(request, now);
+            self.begin(request);
             self.handle_outcome(outcome, patience, now);
         }
     }
 
-    pub(crate) fn handle_name(&mut self, name: Name, now: Instant) {
-        let Phase::UnderWay(under_way) = &mut self.phase else {
+    fn handle_found(&mut self, found: Found, patience: Duration, now: Instant) {
+        let Phase::UnderWay(under_way) = &mut self.phase else { return };
+        under_way.next = None;
+        under_way.pause = FIRST_PAUSE;
+        if let TokenState::ToRead(holding) = found.token {
+            under_way.stage = Stage::Reading { found, holding };
             return;
-        };
-        let Stage::Naming { uid, routing, .. } = under_way.stage else {
-            return;
-        };
-        match name {
-            Name::Known(name) => {
-                let user = Some(UserId::new(uid, name));
-                let covers = under_way.what;
-                self.save(Credentials { covers, user, name_late: false, routing });
-            }
-            Name::Pending => under_way.pause(now),
-            Name::Unavailable => self.save_without_name(),
+        }
+        let naming = Naming::new(found, now.checked_add(patience));
+        let nothing_to_name = naming.next_uid().is_none();
+        under_way.stage = Stage::Naming(naming);
+        if nothing_to_name {
+            self.save_named();
         }
     }
 
-    /// The saved credentials, for a name that came late to be added.
+    /// `patience`: how long a name may take.
+    pub(crate) fn handle_token(&mut self, read: TokenRead, patience: Duration, now: Instant) {
+        let Phase::UnderWay(under_way) = &mut self.phase else { return };
+        let Stage::Reading { found, .. } = &under_way.stage else { return };
+        match read {
+            TokenRead::Read(token) => {
+                let found = Found { token: TokenState::Read(token), ..found.clone() };
+                self.handle_found(found, patience, now);
+            }
+            TokenRead::Pending | TokenRead::Busy => under_way.pause(now),
+        }
+    }
+
+    pub(crate) fn handle_name(&mut self, name: Name, now: Instant) {
+        let Phase::UnderWay(under_way) = &mut self.phase else { return };
+        let Stage::Naming(naming) = &mut under_way.stage else { return };
+        match name {
+            Name::Known(name) => {
+                naming.handle_known(name);
+                if naming.next_uid().is_none() {
+                    self.save_named();
+                }
+            }
+            Name::Pending => under_way.pause(now),
+            Name::Unavailable => self.save_named(),
+        }
+    }
+
+    /// The saved credentials.
     pub(crate) fn saved(&self) -> Option<&Credentials> {
         self.saved.as_ref()
     }
 
-    /// Adds the name that was late when the credentials were saved.
-    pub(crate) fn handle_late_name(&mut self, name: Option<Arc<str>>) {
-        if let Some(saved) = &self.saved
-            && saved.name_late
-        {
-            self.saved = Some(Credentials {
-                covers: saved.covers,
-                user: saved.user.as_ref().map(|user| UserId::new(user.uid(), name)),
-                name_late: false,
-                routing: saved.routing,
-            });
+    /// The uids whose names were late when the credentials were saved: the owner's, and that of
+    /// the process.
+    pub(crate) fn late_names(&self) -> Option<[Option<u32>; 2]> {
+        let saved = self.saved.as_ref().filter(|saved| saved.name_late)?;
+        let uid = |user: &Option<UserId>| user.as_ref().map(UserId::uid);
+        Some([uid(&saved.user), uid(&saved.process_user)])
+    }
+
+    /// Adds the names that were late, in the same order.
+    pub(crate) fn handle_late_names(&mut self, names: [Option<Arc<str>>; 2]) {
+        let Some(saved) = self.saved.as_mut().filter(|saved| saved.name_late) else { return };
+        saved.name_late = false;
+        let [name, process_name] = names;
+        if let (Some(token), Some(_)) = (&mut saved.token, &saved.user) {
+            Arc::make_mut(token).set_undefined_user(name.is_none());
+        }
+        let named = |user: &mut UserId, name| *user = UserId::new(user.uid(), name);
+        if let Some(user) = &mut saved.user {
+            named(user, name);
+        }
+        if let Some(user) = &mut saved.process_user {
+            named(user, process_name);
         }
     }
 
@@ -326,12 +333,12 @@ impl Retrieval {
 
     /// What is saved already is retrieved anew with the rest: all fields of an answer are then of
     /// one moment.
-    fn begin(&mut self, request: PartnerRequest, now: Instant) {
+    fn begin(&mut self, request: PartnerRequest) {
         let covered = self.saved.as_ref().map_or(PartnerRequest::empty(), |saved| saved.covers);
         self.phase = Phase::UnderWay(Box::new(UnderWay {
             what: request | covered,
             stage: Stage::Asking,
-            next: now,
+            next: None,
             pause: FIRST_PAUSE,
         }));
     }
@@ -341,20 +348,26 @@ impl Retrieval {
         self.phase = Phase::Rest;
     }
 
-    fn save_without_name(&mut self) {
-        if let Phase::UnderWay(under_way) = &self.phase
-            && let Stage::Naming { uid, routing, .. } = under_way.stage
-        {
-            let user = Some(UserId::new(uid, None));
-            let covers = under_way.what;
-            self.save(Credentials { covers, user, name_late: true, routing });
+    /// Saves what was found, with the names that are here.
+    fn save_named(&mut self) {
+        let covers = match &self.phase {
+            Phase::UnderWay(under_way) => under_way.what,
+            Phase::Rest | Phase::Failed(_) | Phase::Refused(_) => return,
+        };
+        let Phase::UnderWay(under_way) = std::mem::take(&mut self.phase) else { return };
+        if let Stage::Naming(naming) = under_way.stage {
+            self.save(naming.credentials(covers));
         }
     }
 }
 
+fn earliest<const N: usize>(instants: [Option<Instant>; N]) -> Option<Instant> {
+    instants.into_iter().flatten().min()
+}
+
 impl UnderWay {
     fn pause(&mut self, now: Instant) {
-        self.next = now.checked_add(self.pause).unwrap_or(now);
+        self.next = Some(now.checked_add(self.pause).unwrap_or(now));
         self.pause = self.pause.saturating_mul(2).min(LONGEST_PAUSE);
     }
 }

@@ -1,6 +1,8 @@
 //! The tables of the contract, row by row, with a hand-moved clock.
 
 use super::*;
+use crate::info::Routing;
+use crate::token::UserToken;
 
 const USER: PartnerRequest = PartnerRequest::USER_ID;
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -12,6 +14,9 @@ struct Bench {
     outcome: Outcome,
     name: Name,
     asked: u32,
+    /// What reading the processes comes to; pending where there is none.
+    token: Option<UserToken>,
+    read: u32,
 }
 
 impl Bench {
@@ -22,6 +27,8 @@ impl Bench {
             outcome: found(1000),
             name: Name::Known(Some("alice".into())),
             asked: 0,
+            token: None,
+            read: 0,
         }
     }
 
@@ -40,6 +47,16 @@ impl Bench {
                 self.retrieval.handle_name(self.name.clone(), self.now);
                 true
             }
+            Step::Read(holding) => {
+                self.read += 1;
+                let read = match self.token.take() {
+                    Some(token) => TokenRead::Read(token),
+                    None => TokenRead::Pending,
+                };
+                assert_eq!(*holding, HOLDING);
+                self.retrieval.handle_token(read, PATIENCE, self.now);
+                true
+            }
             Step::Answer(_) | Step::Wait(_) => false,
         }
     }
@@ -54,7 +71,7 @@ impl Bench {
 
     /// A get with timeout zero, as the driver does it.
     fn poll(&mut self, request: PartnerRequest) -> Result<Credentials, Error> {
-        match self.retrieval.begin_poll(request, self.now) {
+        match self.retrieval.begin_poll(request) {
             Ok(Some(found)) => Ok(found),
             Ok(None) => {
                 self.drive();
@@ -81,8 +98,8 @@ impl Bench {
             }
             match step {
                 Step::Answer(answer) => return Ok(answer),
-                Step::Wait(until) => return Err(until),
-                Step::Retrieve(_) | Step::Name(_) => {}
+                Step::Wait(until) => return Err(until.expect("a wait for an instant")),
+                Step::Retrieve(_) | Step::Read(_) | Step::Name(_) => {}
             }
         }
         panic!("a get must answer or wait");
@@ -108,7 +125,11 @@ impl Bench {
 }
 
 fn found(uid: u32) -> Outcome {
-    Outcome::Found(Found { uid: Some(uid), routing: Routing::SAME_STACK })
+    Outcome::Found(Found {
+        uid: Some(uid),
+        routing: Routing::SAME_STACK,
+        token: TokenState::NotAskedFor,
+    })
 }
 
 fn kind<T>(result: &Result<T, Error>) -> Option<ErrorKind> {
@@ -254,7 +275,7 @@ fn a_retrieval_that_says_nothing_in_time_is_timed_out() {
     assert!(matches!(step, Step::Retrieve(_)));
     bench.pass(PATIENCE);
     let Phase::UnderWay(under_way) = &mut bench.retrieval.phase else { panic!("under way") };
-    under_way.next = bench.now + PATIENCE;
+    under_way.next = Some(bench.now + PATIENCE);
     let step = bench.retrieval.step_wait(USER, Some(bench.now), bench.now);
     let Step::Answer(Err(error)) = step else { panic!("{step:?}") };
     assert_eq!(error.kind(), ErrorKind::TimedOut);
@@ -314,7 +335,9 @@ fn h29_a_late_name_is_absent_and_the_number_is_answered() {
     bench.wait(USER, PATIENCE * 10).expect("the number is known");
     assert_eq!(bench.now - began, PATIENCE);
     // It may still come, for the next get.
-    bench.retrieval.handle_late_name(Some("alice".into()));
+    assert_eq!(bench.retrieval.late_names(), Some([Some(1000), None]));
+    bench.retrieval.handle_late_names([Some("alice".into()), None]);
+    assert_eq!(bench.retrieval.late_names(), None);
     assert_eq!(bench.poll(USER).expect("saved").user.as_ref().unwrap().name(), Some("alice"));
     assert_eq!(bench.asked, 1, "a name costs no retrieval");
 }
@@ -337,7 +360,11 @@ fn h29_without_waiting_a_late_name_ends_with_patience() {
 #[test]
 fn a_request_for_more_than_is_saved_retrieves_all_of_it_at_one_moment() {
     let mut bench = Bench::new();
-    let routing = Outcome::Found(Found { uid: None, routing: Routing::SAME_STACK });
+    let routing = Outcome::Found(Found {
+        uid: None,
+        routing: Routing::SAME_STACK,
+        token: TokenState::NotAskedFor,
+    });
     bench.outcome = routing;
     let answer = bench.wait(PartnerRequest::empty(), PATIENCE).expect("routing alone");
     assert_eq!((answer.routing, answer.user.is_none()), (Routing::SAME_STACK, true));
@@ -352,20 +379,85 @@ fn a_request_for_more_than_is_saved_retrieves_all_of_it_at_one_moment() {
     assert_eq!(bench.asked, asked);
 }
 
+const HOLDING: Holding = Holding { uid: 1000, inode: 4711, cgroup: None };
+
+fn token(process_user: u32) -> UserToken {
+    crate::token::tests::token_of(1000, process_user)
+}
+
+fn found_to_read() -> Outcome {
+    Outcome::Found(Found {
+        uid: Some(1000),
+        routing: Routing::SAME_STACK,
+        token: TokenState::ToRead(HOLDING),
+    })
+}
+
+#[test]
+fn a_token_is_read_once_and_brings_the_process_user() {
+    let mut bench = Bench::new();
+    bench.outcome = found_to_read();
+    let all = PartnerRequest::all();
+    bench.retrieval.begin_wait(all).unwrap();
+    bench.step(all, Some(bench.now + PATIENCE)).expect_err("it is being read");
+    bench.token = Some(token(1001));
+    bench.retrieval.handle_wake();
+    let found = bench.step(all, Some(bench.now + PATIENCE)).expect("woken").expect("read");
+    bench.retrieval.end_wait();
+    assert_eq!(found.user.as_ref().map(UserId::uid), Some(1000));
+    assert_eq!(found.process_user.as_ref().map(UserId::uid), Some(1001), "never merged");
+    assert_eq!(found.token.as_ref().and_then(|token| token.flags().undefined_user()), Some(false));
+    assert_eq!((bench.asked, bench.read), (1, 2));
+    bench.poll(all).expect("saved");
+    assert_eq!((bench.asked, bench.read), (1, 2));
+}
+
+#[test]
+fn a_token_that_is_not_read_in_time_is_timed_out_and_found_later() {
+    let mut bench = Bench::new();
+    bench.outcome = found_to_read();
+    let all = PartnerRequest::all();
+    let began = bench.now;
+    let error = bench.wait(all, PATIENCE).expect_err("never read");
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert_eq!(bench.now - began, PATIENCE);
+    assert!(bench.read < 40, "{} looks in a second", bench.read);
+    bench.token = Some(token(1000));
+    bench.pass(LONGEST_PAUSE);
+    bench.poll(all).expect("read meanwhile");
+    assert_eq!(bench.asked, 1);
+}
+
+#[test]
+fn h30_undefined_user_is_said_of_a_known_absence_alone() {
+    let undefined = |name: Name| {
+        let mut bench = Bench::new();
+        bench.outcome = found_to_read();
+        bench.name = name;
+        bench.token = Some(token(1000));
+        let found = bench.wait(PartnerRequest::UTOKEN, PATIENCE * 2).expect("read");
+        found.token.expect("asked for").flags().undefined_user()
+    };
+    assert_eq!(undefined(Name::Known(Some("alice".into()))), Some(false));
+    assert_eq!(undefined(Name::Known(None)), Some(true));
+    assert_eq!(undefined(Name::Pending), None);
+    assert_eq!(undefined(Name::Unavailable), None);
+}
+
 #[test]
 fn a_prefetch_is_found_done() {
     let mut bench = in_state(State::SetNotBegun);
-    bench.retrieval.begin_prefetch(bench.now);
+    bench.retrieval.begin_prefetch();
     bench.drive();
     assert_eq!(uid(bench.poll(USER)), 1000);
     // Nothing was set, or all is there: it starts nothing.
     let mut bench = Bench::new();
-    bench.retrieval.begin_prefetch(bench.now);
+    bench.retrieval.begin_prefetch();
     bench.drive();
     assert_eq!((bench.asked, kind(&bench.poll(USER))), (0, Some(ErrorKind::NotRequested)));
     let mut bench = in_state(State::Saved);
     bench.retrieval.handle_set(USER);
-    bench.retrieval.begin_prefetch(bench.now);
+    bench.retrieval.begin_prefetch();
     bench.drive();
     assert_eq!(bench.asked, 1);
 }

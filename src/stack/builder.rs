@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use super::listeners::Listeners;
 use super::table::Table;
+use super::tokens::Tokens;
 use super::{Inner, Resolver, Stack};
 use crate::accounts::{AccountNames, Accounts, Limits, SystemAccounts};
+use crate::kernel::process::HolderSearch;
 
 /// Makes a [`Stack`].
 #[must_use]
@@ -18,6 +20,7 @@ pub struct StackBuilder {
     account_names: Box<dyn AccountNames>,
     resolvers: Vec<Resolver>,
     trust_hidden_translation: bool,
+    holder_search: HolderSearch,
 }
 
 impl Default for StackBuilder {
@@ -30,6 +33,7 @@ impl Default for StackBuilder {
             account_names: Box::new(SystemAccounts),
             resolvers: vec![Resolver::Kernel],
             trust_hidden_translation: false,
+            holder_search: HolderSearch::All,
         }
     }
 }
@@ -89,6 +93,13 @@ impl StackBuilder {
         self
     }
 
+    /// How far to look for the processes that hold a partner's socket, for its token;
+    /// [`HolderSearch::All`] unless said otherwise.
+    pub fn holder_search(mut self, search: HolderSearch) -> Self {
+        self.holder_search = search;
+        self
+    }
+
     /// The stack.
     #[must_use]
     pub fn build(self) -> Stack {
@@ -98,6 +109,7 @@ impl StackBuilder {
                 table: Table::new(self.connections),
                 listeners: Listeners::new(),
                 accounts: Accounts::new(self.account_names, limits),
+                tokens: Tokens::new(self.holder_search),
                 resolvers: self.resolvers,
                 trust_hidden_translation: self.trust_hidden_translation,
                 name_patience: self.name_patience,
@@ -115,6 +127,7 @@ impl std::fmt::Debug for StackBuilder {
             .field("name_patience", &self.name_patience)
             .field("resolvers", &self.resolvers)
             .field("trust_hidden_translation", &self.trust_hidden_translation)
+            .field("holder_search", &self.holder_search)
             .finish_non_exhaustive()
     }
 }

@@ -1,18 +1,23 @@
 //! Carries the steps of [`retrieval`](crate::retrieval) out, for sockets of any runtime.
 
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use super::table::{Record, SocketKey, not_a_socket};
+use super::table::{Record, Slow, SocketKey, not_a_socket};
 use super::{Resolver, Stack};
 use crate::accounts::Lookup;
 use crate::error::{Error, ErrorKind, Reason};
 use crate::info::{Credentials, PartnerInfo, PartnerRequest, Routing, UserId};
+use crate::kernel::process::SocketOwner;
 use crate::kernel::resolver::{self, Failure};
 use crate::kernel::sys::{self, Errno, Socket, errno};
-use crate::kernel::verify::{Protocol, Verdict};
+use crate::kernel::verify::{Owner, Protocol, Verdict};
 use crate::kernel::{Endpoint, sys::addresses};
-use crate::retrieval::{Found, Name, Outcome, Retrieval, Step};
+use crate::retrieval::{Found, Holding, Name, Outcome, Step, TokenRead, TokenState};
+use crate::token::Uid;
+
+use super::tokens::Progress;
 
 /// A connected socket: its number and its peer.
 #[derive(Clone, Copy)]
@@ -24,7 +29,8 @@ struct Connected {
 /// What a waiting get does next.
 pub(crate) enum WaitingPoll {
     Ready(Result<PartnerInfo, Error>),
-    Until(Instant),
+    /// Not before this instant, or when the waker is woken; without an instant only then.
+    Until(Option<Instant>),
 }
 
 /// A get that waits: the only one on its connection for as long as it lives.
@@ -58,7 +64,7 @@ impl Stack {
             let local = local.ok_or(Error::new(ErrorKind::NotTcp))?;
             self.inner.listeners.set(key, local.into(), request);
         } else {
-            self.inner.table.get_or_new_unconnected(key).lock().handle_set(request);
+            self.inner.table.get_or_new_unconnected(key).lock().retrieval.handle_set(request);
         }
         Ok(())
     }
@@ -77,10 +83,9 @@ impl Stack {
                 .map(|what| self.requested_record(connection, what)),
         };
         if let Some(record) = record {
-            let mut retrieval = record.lock();
-            let now = Instant::now();
-            retrieval.begin_prefetch(now);
-            self.drive(stream, connection, &record, &mut retrieval, now);
+            let mut slow = record.lock();
+            slow.retrieval.begin_prefetch();
+            self.drive(stream, connection, &record, &mut slow, Instant::now());
         }
     }
 
@@ -100,17 +105,18 @@ impl Stack {
             None => self.inherit(socket, connection)?,
         };
         let now = Instant::now();
-        let mut retrieval = record.lock();
-        self.add_late_name(&mut retrieval, now);
-        match retrieval.begin_poll(request, now) {
+        let mut slow = record.lock();
+        self.add_late_names(&mut slow, now);
+        slow.retrieval.handle_wake();
+        match slow.retrieval.begin_poll(request) {
             Ok(Some(found)) => Ok(PartnerInfo::new(found, request)),
             Ok(None) => {
-                self.drive(socket, connection, &record, &mut retrieval, now);
+                self.drive(socket, connection, &record, &mut slow, now);
                 Err(Error::new(ErrorKind::InProgress))
             }
             Err(error) if error.kind() == ErrorKind::InProgress => {
-                self.drive(socket, connection, &record, &mut retrieval, now);
-                retrieval.end_poll(request).map(|found| PartnerInfo::new(found, request))
+                self.drive(socket, connection, &record, &mut slow, now);
+                slow.retrieval.end_poll(request).map(|found| PartnerInfo::new(found, request))
             }
             Err(error) => Err(error),
         }
@@ -139,11 +145,16 @@ impl Stack {
             },
         };
         {
-            let mut retrieval = record.lock();
-            self.add_late_name(&mut retrieval, now);
-            retrieval.begin_wait(request)?;
+            let mut slow = record.lock();
+            self.add_late_names(&mut slow, now);
+            slow.retrieval.begin_wait(request)?;
             if let Some(outcome) = first {
-                retrieval.handle_first_outcome(request, outcome, self.inner.name_patience, now);
+                slow.retrieval.handle_first_outcome(
+                    request,
+                    outcome,
+                    self.inner.name_patience,
+                    now,
+                );
             }
         }
         let deadline = now.checked_add(timeout);
@@ -159,20 +170,26 @@ impl Stack {
         now: Instant,
     ) -> Result<Result<PartnerInfo, Outcome>, Error> {
         let outcome = self.resolve(socket, connection, request);
-        let found = match outcome {
-            Outcome::Found(found) => found,
-            Outcome::Failed(error) if error.kind() != ErrorKind::SecurityDomain => {
-                return Err(error);
+        let (uid, routing) = match &outcome {
+            // Processes are read on another thread.
+            Outcome::Found(Found {
+                token: TokenState::ToRead(_) | TokenState::Read(_), ..
+            })
+            | Outcome::NotYetAccepted => return Ok(Err(outcome)),
+            Outcome::Found(found) => (found.uid, found.routing),
+            Outcome::Failed(error) if error.kind() == ErrorKind::SecurityDomain => {
+                return Ok(Err(outcome));
             }
-            Outcome::Failed(_) | Outcome::NotYetAccepted => return Ok(Err(outcome)),
+            Outcome::Failed(error) => return Err(error.clone()),
         };
-        let user = match found.uid.map(|uid| (uid, self.inner.accounts.lookup(uid, now))) {
+        let user = match uid.map(|uid| (uid, self.inner.accounts.lookup(uid, now))) {
             None => None,
             Some((uid, Lookup::Known(name))) => Some(UserId::new(uid, name)),
             Some((_, Lookup::Pending | Lookup::Unavailable)) => return Ok(Err(outcome)),
         };
-        let routing = found.routing;
-        let found = Credentials { covers: request, user, name_late: false, routing };
+        let (covers, name_late) = (request, false);
+        let found =
+            Credentials { covers, user, process_user: None, token: None, name_late, routing };
         self.inner.table.save(connection.key, connection.peer(), found.clone());
         Ok(Ok(PartnerInfo::new(found, request)))
     }
@@ -204,7 +221,7 @@ impl Stack {
         self.inner.listeners.by_socket(key).or_else(|| {
             // Set on a `TcpSocket` before it became a listener.
             let record = self.inner.table.get_unconnected(key)?;
-            let what = record.lock().requested()?;
+            let what = record.lock().retrieval.requested()?;
             self.inner.listeners.promote(key, what);
             Some(what)
         })
@@ -212,7 +229,7 @@ impl Stack {
 
     fn requested_record(&self, connection: Connected, what: PartnerRequest) -> Arc<Record> {
         let record = self.inner.table.get_or_new(connection.key, connection.peer());
-        record.lock().handle_set(what);
+        record.lock().retrieval.handle_set(what);
         record
     }
 
@@ -222,15 +239,15 @@ impl Stack {
         socket: Socket<'_>,
         connection: Connected,
         record: &Record,
-        retrieval: &mut Retrieval,
+        slow: &mut Slow,
         now: Instant,
     ) {
-        while let Some(step) = retrieval.step_under_way(now) {
-            if !self.carry_out(&step, socket, connection, retrieval, now) {
+        while let Some(step) = slow.retrieval.step_under_way(now) {
+            if !self.carry_out(&step, socket, connection, slow, None, now) {
                 break;
             }
         }
-        record.publish(retrieval);
+        record.publish(&slow.retrieval);
     }
 
     /// Returns whether there was something to carry out.
@@ -239,13 +256,21 @@ impl Stack {
         step: &Step,
         socket: Socket<'_>,
         connection: Connected,
-        retrieval: &mut Retrieval,
+        slow: &mut Slow,
+        waker: Option<&Waker>,
         now: Instant,
     ) -> bool {
+        let patience = self.inner.name_patience;
         match *step {
             Step::Retrieve(what) => {
+                slow.job = None;
                 let outcome = self.resolve(socket, connection, what);
-                retrieval.handle_outcome(outcome, self.inner.name_patience, now);
+                slow.retrieval.handle_outcome(outcome, patience, now);
+                true
+            }
+            Step::Read(holding) => {
+                let read = self.read_token(holding, slow, waker);
+                slow.retrieval.handle_token(read, patience, now);
                 true
             }
             Step::Name(uid) => {
@@ -254,17 +279,32 @@ impl Stack {
                     Lookup::Pending => Name::Pending,
                     Lookup::Unavailable => Name::Unavailable,
                 };
-                retrieval.handle_name(name, now);
+                slow.retrieval.handle_name(name, now);
                 true
             }
             Step::Answer(_) | Step::Wait(_) => false,
         }
     }
 
-    fn resolve(&self, socket: Socket<'_>, at: Connected, what: PartnerRequest) -> Outcome {
-        if what.contains(PartnerRequest::UTOKEN) {
-            return Outcome::Failed(Error::unsupported("tokens are not there in this release"));
+    fn read_token(&self, holding: Holding, slow: &mut Slow, waker: Option<&Waker>) -> TokenRead {
+        let job = match slow.job.take() {
+            Some(job) => job,
+            None => match socket_owner(holding).and_then(|owner| self.inner.tokens.ask(owner)) {
+                Some(job) => job,
+                None => return TokenRead::Busy,
+            },
+        };
+        match job.poll(waker) {
+            Progress::Read(token) => TokenRead::Read(token),
+            Progress::Pending => {
+                slow.job = Some(job);
+                TokenRead::Pending
+            }
+            Progress::Failed => TokenRead::Busy,
         }
+    }
+
+    fn resolve(&self, socket: Socket<'_>, at: Connected, what: PartnerRequest) -> Outcome {
         match self.inner.resolvers.first() {
             Some(Resolver::Kernel) => self.ask_kernel(socket, at, what),
             None => Outcome::Failed(Error::unsupported("this stack was built without a resolver")),
@@ -279,37 +319,44 @@ impl Stack {
         }
     }
 
-    fn add_late_name(&self, retrieval: &mut Retrieval, now: Instant) {
-        let Some(user) = retrieval.saved().filter(|saved| saved.name_late).map(|s| s.user.clone())
-        else {
-            return;
-        };
-        if let Some(user) = user
-            && let Lookup::Known(name) = self.inner.accounts.lookup(user.uid(), now)
-        {
-            retrieval.handle_late_name(name);
+    fn add_late_names(&self, slow: &mut Slow, now: Instant) {
+        let Some(uids) = slow.retrieval.late_names() else { return };
+        let mut names = [None, None];
+        for (uid, name) in uids.into_iter().zip(&mut names) {
+            match uid.map(|uid| self.inner.accounts.lookup(uid, now)) {
+                None => {}
+                Some(Lookup::Known(known)) => *name = known,
+                Some(Lookup::Pending | Lookup::Unavailable) => return,
+            }
         }
+        slow.retrieval.handle_late_names(names);
     }
 }
 
 impl Waiting {
     /// Goes as far as it can without waiting.
-    pub(crate) fn poll(&mut self, stack: &Stack, socket: Socket<'_>, now: Instant) -> WaitingPoll {
-        let mut retrieval = self.record.lock();
+    pub(crate) fn poll(
+        &mut self,
+        stack: &Stack,
+        socket: Socket<'_>,
+        waker: &Waker,
+        now: Instant,
+    ) -> WaitingPoll {
+        let mut slow = self.record.lock();
+        slow.retrieval.handle_wake();
         loop {
-            let step = retrieval.step_wait(self.request, self.deadline, now);
-            if stack.carry_out(&step, socket, self.connection, &mut retrieval, now) {
+            let step = slow.retrieval.step_wait(self.request, self.deadline, now);
+            if stack.carry_out(&step, socket, self.connection, &mut slow, Some(waker), now) {
                 continue;
             }
             match step {
                 Step::Answer(answer) => {
-                    self.record.publish(&retrieval);
-                    return WaitingPoll::Ready(
-                        answer.map(|found| PartnerInfo::new(found, self.request)),
-                    );
+                    self.record.publish(&slow.retrieval);
+                    let answer = answer.map(|found| PartnerInfo::new(found, self.request));
+                    return WaitingPoll::Ready(answer);
                 }
                 Step::Wait(until) => return WaitingPoll::Until(until),
-                Step::Retrieve(_) | Step::Name(_) => {}
+                Step::Retrieve(_) | Step::Read(_) | Step::Name(_) => {}
             }
         }
     }
@@ -317,7 +364,7 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.record.lock().end_wait();
+        self.record.lock().retrieval.end_wait();
     }
 }
 
@@ -358,20 +405,36 @@ fn failed(failure: Failure) -> Error {
     }
 }
 
+fn socket_owner(holding: Holding) -> Option<SocketOwner> {
+    let owner = SocketOwner::new(holding.inode.into(), Uid::new(holding.uid)?)?;
+    Some(match holding.cgroup {
+        Some(id) => owner.in_cgroup(id),
+        None => owner,
+    })
+}
+
+/// Routing alone.
+const SAME_STACK: Found =
+    Found { uid: None, routing: Routing::SAME_STACK, token: TokenState::NotAskedFor };
+
 fn judge(verdict: Verdict, what: PartnerRequest) -> Outcome {
     let refused = |error| Outcome::Failed(error);
     match verdict {
         Verdict::Partner(owner) => Outcome::Found(Found {
-            uid: what.contains(PartnerRequest::USER_ID).then_some(owner.uid),
+            uid: (!what.is_empty()).then_some(owner.uid),
             routing: Routing::SAME_STACK,
+            token: if what.contains(PartnerRequest::UTOKEN) {
+                let Owner { uid, inode, cgroup } = owner;
+                TokenState::ToRead(Holding { uid, inode, cgroup })
+            } else {
+                TokenState::NotAskedFor
+            },
         }),
-        Verdict::NotYetAccepted if what.is_empty() => {
-            Outcome::Found(Found { uid: None, routing: Routing::SAME_STACK })
-        }
+        Verdict::NotYetAccepted if what.is_empty() => Outcome::Found(SAME_STACK),
         Verdict::NotYetAccepted => Outcome::NotYetAccepted,
         // Without a security domain the cluster is this stack, and the partner is not in it.
         Verdict::NotInThisStack if what.is_empty() => {
-            Outcome::Found(Found { uid: None, routing: Routing::NONE })
+            Outcome::Found(Found { routing: Routing::NONE, ..SAME_STACK })
         }
         Verdict::NotInThisStack => refused(Error::unidentified(Reason::NotInThisStack)),
         Verdict::Refused(reason) => refused(Error::unidentified(reason)),

@@ -4,6 +4,7 @@ mod builder;
 mod get;
 mod listeners;
 mod table;
+mod tokens;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -18,6 +19,7 @@ use crate::info::{PartnerInfo, PartnerRequest};
 use crate::kernel::sys::{AsSocket, socket_of};
 use listeners::Listeners;
 use table::Table;
+use tokens::Tokens;
 
 /// The context in which partners are looked up: one network namespace as this process sees it.
 ///
@@ -44,6 +46,7 @@ struct Inner {
     table: Table,
     listeners: Listeners,
     accounts: Accounts,
+    tokens: Tokens,
     resolvers: Vec<Resolver>,
     trust_hidden_translation: bool,
     name_patience: Duration,
@@ -80,6 +83,13 @@ impl Stack {
     /// lookup.
     pub fn make_default(self) -> Result<(), Self> {
         DEFAULT.set(self)
+    }
+
+    /// Reads the descriptors of all processes ahead, on a thread of its own, so that the first
+    /// question for a token finds them read. Returns at once. For a program that asks for tokens:
+    /// once, when it starts.
+    pub fn prepare_tokens(&self) {
+        self.inner.tokens.prepare();
     }
 
     /// How many connections are remembered now; never more than the builder was told.

@@ -11,6 +11,8 @@ use crate::kernel::Endpoint;
 use crate::kernel::sys::{self, Errno, NOT_LINUX, Socket, errno};
 use crate::retrieval::Retrieval;
 
+use super::tokens::Job;
+
 /// The kernel's number of a socket. Never an address, never a descriptor: both are reused (H31).
 ///
 /// Since Linux 5.4 a cookie is unique on the machine. Before, it was unique in its network
@@ -68,12 +70,20 @@ pub(crate) struct Record {
     /// What was saved first, readable without a lock.
     saved: OnceLock<Credentials>,
     /// Made where an answer is not there at once, which is rare.
-    retrieval: OnceLock<Box<Mutex<Retrieval>>>,
+    slow: OnceLock<Box<Mutex<Slow>>>,
+}
+
+/// The part of a record that changes.
+#[derive(Default)]
+pub(crate) struct Slow {
+    pub(crate) retrieval: Retrieval,
+    /// The token that is being read for it.
+    pub(crate) job: Option<Arc<Job>>,
 }
 
 impl Record {
     fn new(peer: Option<Endpoint>) -> Self {
-        Self { peer, saved: OnceLock::new(), retrieval: OnceLock::new() }
+        Self { peer, saved: OnceLock::new(), slow: OnceLock::new() }
     }
 
     /// Credentials that need no lock, if they are there.
@@ -90,13 +100,14 @@ impl Record {
         }
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Retrieval> {
-        let retrieval = self.retrieval.get_or_init(|| {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Slow> {
+        let slow = self.slow.get_or_init(|| {
             let saved = self.saved.get().cloned();
-            Box::new(Mutex::new(saved.map_or_else(Retrieval::default, Retrieval::with_saved)))
+            let retrieval = saved.map_or_else(Retrieval::default, Retrieval::with_saved);
+            Box::new(Mutex::new(Slow { retrieval, job: None }))
         });
         // A panic leaves a retrieval in one of its states: each operation replaces a state whole.
-        retrieval.lock().unwrap_or_else(PoisonError::into_inner)
+        slow.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -136,7 +147,7 @@ impl Table {
     /// Keeps credentials for a connection of which nothing was known.
     pub(crate) fn save(&self, key: SocketKey, peer: Endpoint, found: Credentials) {
         let saved = OnceLock::from(found);
-        let record = Record { peer: Some(peer), saved, retrieval: OnceLock::new() };
+        let record = Record { peer: Some(peer), saved, slow: OnceLock::new() };
         self.records.insert(key, Arc::new(record));
     }
 
@@ -162,9 +173,9 @@ impl Table {
     fn replace(&self, key: SocketKey, peer: Endpoint, old: &Record) -> Arc<Record> {
         let record = Arc::new(Record::new(Some(peer)));
         if old.peer.is_none()
-            && let Some(what) = old.lock().requested()
+            && let Some(what) = old.lock().retrieval.requested()
         {
-            record.lock().handle_set(what);
+            record.lock().retrieval.handle_set(what);
         }
         self.records.insert(key, Arc::clone(&record));
         record
@@ -220,10 +231,10 @@ mod tests {
     #[test]
     fn what_was_set_before_connect_holds_for_that_connection_alone() {
         let table = Table::new(10);
-        table.get_or_new_unconnected(key(1)).lock().handle_set(PartnerRequest::USER_ID);
+        table.get_or_new_unconnected(key(1)).lock().retrieval.handle_set(PartnerRequest::USER_ID);
         let connected = table.get(key(1), peer(1)).expect("set");
-        assert_eq!(connected.lock().requested(), Some(PartnerRequest::USER_ID));
+        assert_eq!(connected.lock().retrieval.requested(), Some(PartnerRequest::USER_ID));
         let again = table.get_or_new(key(1), peer(2));
-        assert_eq!(again.lock().requested(), None);
+        assert_eq!(again.lock().retrieval.requested(), None);
     }
 }

@@ -1,0 +1,84 @@
+//! The names of whom was found, and how long they are waited for.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::step::{Found, TokenState};
+use crate::info::{Credentials, PartnerRequest, UserId};
+
+/// What was found, and the names that are here.
+#[derive(Debug)]
+pub(super) struct Naming {
+    found: Found,
+    user: Wanted,
+    process_user: Wanted,
+    pub(super) give_up: Option<Instant>,
+}
+
+/// A name that is or is not wanted, and is or is not here.
+#[derive(Debug)]
+enum Wanted {
+    No,
+    Yes(u32),
+    Known(u32, Option<Arc<str>>),
+}
+
+impl Naming {
+    /// Names are wanted for whom `found` tells of, until `give_up`.
+    pub(super) fn new(found: Found, give_up: Option<Instant>) -> Self {
+        let process_user = match &found.token {
+            TokenState::Read(token) => token.process_user(),
+            TokenState::NotAskedFor | TokenState::ToRead(_) => None,
+        };
+        Self {
+            user: found.uid.map_or(Wanted::No, Wanted::Yes),
+            process_user: process_user.map_or(Wanted::No, |uid| Wanted::Yes(uid.as_raw())),
+            found,
+            give_up,
+        }
+    }
+
+    /// The uid whose name is to be asked for next.
+    pub(super) fn next_uid(&self) -> Option<u32> {
+        [&self.user, &self.process_user].into_iter().find_map(|wanted| match wanted {
+            Wanted::Yes(uid) => Some(*uid),
+            Wanted::No | Wanted::Known(..) => None,
+        })
+    }
+
+    /// The name of [`next_uid`](Self::next_uid).
+    pub(super) fn handle_known(&mut self, name: Option<Arc<str>>) {
+        let Some(asked) = self.next_uid() else { return };
+        for wanted in [&mut self.user, &mut self.process_user] {
+            if matches!(wanted, Wanted::Yes(uid) if *uid == asked) {
+                *wanted = Wanted::Known(asked, name.clone());
+            }
+        }
+    }
+
+    pub(super) fn credentials(self, covers: PartnerRequest) -> Credentials {
+        let name_late = self.next_uid().is_some();
+        let named = |wanted: &Wanted| match wanted {
+            Wanted::No => None,
+            Wanted::Yes(uid) => Some(UserId::new(*uid, None)),
+            Wanted::Known(uid, name) => Some(UserId::new(*uid, name.clone())),
+        };
+        let token = match self.found.token {
+            TokenState::Read(mut token) => {
+                if let Wanted::Known(_, name) = &self.user {
+                    token.set_undefined_user(name.is_none());
+                }
+                Some(Arc::new(token))
+            }
+            TokenState::NotAskedFor | TokenState::ToRead(_) => None,
+        };
+        Credentials {
+            covers,
+            user: named(&self.user),
+            process_user: named(&self.process_user),
+            token,
+            name_late,
+            routing: self.found.routing,
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What the machine takes in and what it gives out.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::error::Error;
+use crate::info::{Credentials, PartnerRequest, Routing};
+use crate::token::UserToken;
+
+/// What is to be done next.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// The get is over.
+    Answer(Result<Credentials, Error>),
+    /// Ask the resolvers for all of this, hand the result to [`Retrieval::handle_outcome`], step
+    /// again.
+    Retrieve(PartnerRequest),
+    /// Read the processes that hold this socket, hand the result to [`Retrieval::handle_token`],
+    /// step again.
+    Read(Holding),
+    /// Ask for the name of this uid, hand the result to [`Retrieval::handle_name`], step again.
+    Name(u32),
+    /// Step again at this instant, or when what was pending is there; without an instant, only then.
+    Wait(Option<Instant>),
+}
+
+/// What the resolvers came to.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    Found(Found),
+    /// The partner's end exists and has no owner yet.
+    NotYetAccepted,
+    Failed(Error),
+}
+
+/// A verified answer of the resolvers, without names.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    /// The socket's owner, where it was asked for.
+    pub(crate) uid: Option<u32>,
+    pub(crate) routing: Routing,
+    pub(crate) token: TokenState,
+}
+
+/// How far the token of a found partner is.
+#[derive(Clone, Debug)]
+pub(crate) enum TokenState {
+    NotAskedFor,
+    /// The processes that hold this socket are still to be read.
+    ToRead(Holding),
+    Read(UserToken),
+}
+
+/// A proven socket of the partner's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Holding {
+    pub(crate) uid: u32,
+    pub(crate) inode: u32,
+    pub(crate) cgroup: Option<u64>,
+}
+
+/// What reading the processes came to.
+#[derive(Debug)]
+pub(crate) enum TokenRead {
+    Read(UserToken),
+    /// It is being read, and whoever waits is woken.
+    Pending,
+    /// It could not be asked for now: too much is being read.
+    Busy,
+}
+
+/// What the name service came to.
+#[derive(Clone, Debug)]
+pub(crate) enum Name {
+    Known(Option<Arc<str>>),
+    Pending,
+    Unavailable,
+}

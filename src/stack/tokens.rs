@@ -1,0 +1,110 @@
+//! Reading the processes behind a socket, off the caller's thread.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
+
+use crate::kernel::process::{Finder, HolderSearch, SocketOwner};
+use crate::token::UserToken;
+use crate::workers::{Limits, Workers};
+
+/// One thread reads for all: a second search would wait for the first one's tables anyway.
+const LIMITS: Limits = Limits { threads: 1, queue: 1024 };
+
+#[derive(Debug)]
+pub(crate) struct Tokens {
+    workers: Workers<Task>,
+}
+
+enum Task {
+    Read(Arc<Job>),
+    /// Read the descriptors of all processes ahead.
+    Prepare,
+}
+
+/// One token that was asked for.
+#[derive(Debug)]
+pub(crate) struct Job {
+    owner: SocketOwner,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Not read yet; who waits for it is woken.
+    Asked(Option<Waker>),
+    /// `None` where reading it failed by a bug of ours.
+    Read(Option<UserToken>),
+}
+
+/// What has become of a job.
+#[derive(Debug)]
+pub(crate) enum Progress {
+    Pending,
+    Read(UserToken),
+    Failed,
+}
+
+impl Tokens {
+    pub(crate) fn new(search: HolderSearch) -> Self {
+        let finder = OnceLock::new();
+        let workers = Workers::new("partner-info-tokens", LIMITS, move |task: Task| {
+            let finder = finder.get_or_init(Finder::current);
+            match task {
+                Task::Read(job) => {
+                    // However this ends, whoever waits is told.
+                    let mut answer = Answer { job: &job, token: None };
+                    answer.token = Some(finder.token(&job.owner, search));
+                }
+                Task::Prepare => finder.warm(),
+            }
+        });
+        Self { workers }
+    }
+
+    /// Has the token read; `None` where too many are asked for already.
+    pub(crate) fn ask(&self, owner: SocketOwner) -> Option<Arc<Job>> {
+        let job = Arc::new(Job { owner, state: Mutex::new(State::Asked(None)) });
+        self.workers.give(Task::Read(Arc::clone(&job))).ok()?;
+        Some(job)
+    }
+
+    pub(crate) fn prepare(&self) {
+        // Where the queue is full, the tables are being read in any case.
+        let _ = self.workers.give(Task::Prepare);
+    }
+}
+
+struct Answer<'a> {
+    job: &'a Job,
+    token: Option<UserToken>,
+}
+
+impl Drop for Answer<'_> {
+    fn drop(&mut self) {
+        let before = std::mem::replace(&mut *self.job.lock(), State::Read(self.token.take()));
+        if let State::Asked(Some(waker)) = before {
+            waker.wake();
+        }
+    }
+}
+
+impl Job {
+    /// The token, if it was read; else `waker` is woken when it is.
+    pub(crate) fn poll(&self, waker: Option<&Waker>) -> Progress {
+        let mut state = self.lock();
+        match &*state {
+            State::Read(Some(token)) => Progress::Read(token.clone()),
+            State::Read(None) => Progress::Failed,
+            State::Asked(_) => {
+                if let Some(waker) = waker {
+                    *state = State::Asked(Some(waker.clone()));
+                }
+                Progress::Pending
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
