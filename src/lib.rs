@@ -61,7 +61,10 @@
 [`get_partner_info`]: Stack::try_get_partner_info"
 )]
 #![cfg_attr(docsrs, feature(doc_cfg))]
-#![cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "tokio drives the gets that wait"))]
+#![cfg_attr(
+    any(not(feature = "tokio"), partner_info_other_platform, not(target_os = "linux")),
+    allow(dead_code, unused_imports, reason = "gets wait with tokio, and find somebody on Linux")
+)]
 
 mod accounts;
 mod error;
@@ -72,6 +75,8 @@ pub mod future;
 mod info;
 mod kernel;
 mod retrieval;
+#[cfg(feature = "serde")]
+mod serialize;
 mod stack;
 pub mod token;
 mod workers;
