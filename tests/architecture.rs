@@ -177,3 +177,12 @@ fn no_match_lets_a_new_case_pass() {
         }
     }
 }
+
+#[test]
+fn h28_peer_credentials_of_a_unix_socket_are_not_asked_of_tcp() {
+    for (name, text) in sources() {
+        if !is_test(&name) {
+            assert!(!code(&text).to_uppercase().contains("PEERCRED"), "{name}");
+        }
+    }
+}

@@ -16,6 +16,49 @@ const NOT_FOUND: [u8; 36] = [
     0, 3, 0, 0, 0, 0, 0, 0, 0,
 ];
 
+/// The reply that the kernel makes for this socket.
+pub(crate) fn reply(seq: u32, entry: &Entry) -> Vec<u8> {
+    let state = match entry.state {
+        TcpState::Established => 1,
+        TcpState::SynSent => 2,
+        TcpState::SynRecv => 3,
+        TcpState::FinWait1 => 4,
+        TcpState::FinWait2 => 5,
+        TcpState::TimeWait => 6,
+        TcpState::Close => 7,
+        TcpState::CloseWait => 8,
+        TcpState::LastAck => 9,
+        TcpState::Listen => 10,
+        TcpState::Closing => 11,
+        TcpState::Other(other) => other,
+    };
+    let (family, local) = family_and_bytes(entry.local.ip);
+    let (_, remote) = family_and_bytes(entry.remote.ip);
+    let cookie = entry.cookie.to_ne_bytes();
+    let mut body = vec![family, state, 0, 0];
+    body.extend(entry.local.port.to_be_bytes());
+    body.extend(entry.remote.port.to_be_bytes());
+    body.extend(local);
+    body.extend(remote);
+    body.extend(entry.device.to_ne_bytes());
+    body.extend(cookie);
+    body.extend([0; 12]);
+    body.extend(entry.uid.to_ne_bytes());
+    body.extend(entry.inode.to_ne_bytes());
+    body.extend(netlink::attribute(8, &[0]));
+    if let Some(id) = entry.cgroup {
+        body.extend(netlink::attribute(INET_DIAG_CGROUP_ID, &id.to_ne_bytes()));
+    }
+    netlink::request(SOCK_DIAG_BY_FAMILY, seq, &body)
+}
+
+/// The reply that the kernel makes where it fails with this errno.
+pub(crate) fn failure(seq: u32, errno: i32) -> Vec<u8> {
+    let mut body = (-errno).to_ne_bytes().to_vec();
+    body.extend([0; REQUEST_LEN]);
+    netlink::request(2, seq, &body)
+}
+
 fn endpoint(text: &str) -> Endpoint {
     text.parse::<std::net::SocketAddr>().unwrap().into()
 }
@@ -101,6 +144,14 @@ fn every_state_of_the_kernel_is_told_apart() {
         let Ok((_, Answer::Found(entry))) = decode(&reply) else { panic!("it decodes") };
         assert_eq!(entry.state, expected);
     }
+}
+
+#[test]
+fn h08_a_request_asks_for_one_socket_and_never_for_a_dump() {
+    const NLM_F_REQUEST: u16 = 1;
+    let query = Query { local: endpoint("10.0.0.1:1"), remote: endpoint("10.0.0.2:2"), device: 1 };
+    let bytes = encode(&query, 7);
+    assert_eq!(u16::from_ne_bytes(bytes[6..8].try_into().unwrap()), NLM_F_REQUEST);
 }
 
 #[test]
