@@ -87,7 +87,8 @@ fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
     Known(Translation),
-    /// This errno: ENOENT is "not tracked", EPERM that one may not ask.
+    NotTracked,
+    /// This errno: EPERM says that one may not ask.
     Failed(i32),
 }
 
@@ -96,7 +97,7 @@ pub(crate) fn decode(datagram: &[u8], local: Endpoint, remote: Endpoint) -> Opti
     let (header, body) = Header::split(datagram)?;
     if let Some(errno) = header.error(body) {
         let reply = match errno {
-            netlink::ENOENT => Reply::Known(Translation::None),
+            netlink::ENOENT => Reply::NotTracked,
             errno => Reply::Failed(errno),
         };
         return Some((header.seq, reply));

@@ -9,6 +9,7 @@ use super::sock_diag::{self, Answer, Query};
 use super::sys::{self, Errno, NOT_LINUX, Netlink, Socket, errno};
 use super::verify::{Examined, Next, OwnEnd, Trust, Verdict, Verification};
 use super::{Endpoint, LOOPBACK, user_namespace};
+use crate::error::Reason;
 
 /// How often a batch is asked again when its replies were lost or damaged on the way (H25).
 const TRIES: u32 = 4;
@@ -111,7 +112,14 @@ pub(crate) fn resolve(
                         verification.handle_examined(examined)
                     }
                 }
-                Next::Place(ip) => verification.handle_place(place(ip)?),
+                Next::Place(ip) => match place(&asker.netlink, ip)? {
+                    Some(place) => verification.handle_place(place),
+                    None => return Ok(Verdict::Refused(Reason::OtherNamespace)),
+                },
+                Next::OwnPlace(ip) => match place(&asker.netlink, ip)? {
+                    Some(place) => verification.handle_own_place(place),
+                    None => return Ok(Verdict::Refused(Reason::OtherNamespace)),
+                },
             };
         }
     })
@@ -323,11 +331,7 @@ fn unsupported() -> Failure {
 
 fn examine(socket: Socket<'_>, netlink: &Netlink) -> Result<Examined, Failure> {
     let io = |Errno(errno)| Failure::Io { doing: "examine the socket", errno };
-    let same_namespace =
-        match (sys::namespace_cookie(socket), sys::namespace_cookie(sys::socket_of(netlink))) {
-            (Ok(ours), Ok(asked)) => Some(ours == asked),
-            (Err(_), _) | (_, Err(_)) => None,
-        };
+    let same_namespace = same_namespace(socket, sys::socket_of(netlink));
     Ok(Examined {
         protocol: sys::protocol(socket).map_err(io)?,
         inode: sys::inode(socket).map_err(io)?,
@@ -349,38 +353,59 @@ fn translation(
     let original = match sys::original_destination(socket, ipv4) {
         Ok(None) => return Ok(Translation::None),
         Ok(Some(original)) => Some(original.into()),
-        Err(Errno(errno::EOPNOTSUPP)) if tracks_nothing() => return Ok(Translation::None),
+        Err(Errno(errno::EOPNOTSUPP)) if tracks_nothing(socket) => return Ok(Translation::None),
         Err(Errno(errno::EOPNOTSUPP)) => None,
         Err(Errno(errno)) => {
             return Err(Failure::Io { doing: "ask SO_ORIGINAL_DST", errno });
         }
     };
     let own = own()?;
-    let asked = Netlink::netfilter().and_then(|netlink| {
-        ask_once(&netlink, &conntrack::encode(own.local, own.remote, SEQ), |datagram| {
-            conntrack::decode(datagram, own.local, own.remote)
-        })
-    });
-    Ok(match asked {
+    let hidden = Translation::Hidden { original };
+    let Ok(netlink) = Netlink::netfilter() else { return Ok(hidden) };
+    // Tracking of another namespace, where the thread may be by now, knows nothing of this.
+    if !same_namespace(socket, sys::socket_of(&netlink)).unwrap_or(false) {
+        return Ok(hidden);
+    }
+    let request = conntrack::encode(own.local, own.remote, SEQ);
+    let decode = |datagram: &[u8]| conntrack::decode(datagram, own.local, own.remote);
+    Ok(match ask_once(&netlink, &request, decode) {
         Ok(conntrack::Reply::Known(translation)) => translation,
-        Ok(conntrack::Reply::Failed(_)) | Err(_) => Translation::Hidden { original },
+        Ok(conntrack::Reply::NotTracked) if original.is_none() => Translation::None,
+        Ok(conntrack::Reply::NotTracked | conntrack::Reply::Failed(_)) | Err(_) => hidden,
     })
 }
 
-/// Whether connection tracking has no entry at all in the calling thread's network namespace, or
-/// is not there.
-fn tracks_nothing() -> bool {
+/// Whether connection tracking has no entry at all in the socket's network namespace, or is not
+/// there. A multipath socket does not tell of itself.
+fn tracks_nothing(socket: Socket<'_>) -> bool {
     const COUNT: &str = "/proc/sys/net/netfilter/nf_conntrack_count";
-    match sys::read_text(COUNT) {
-        Ok(text) => text.trim() == "0",
-        Err(Errno(errno)) => errno == errno::ENOENT,
-    }
+    // The file is of the calling thread's namespace.
+    let here =
+        Netlink::route().ok().and_then(|netlink| same_namespace(socket, sys::socket_of(&netlink)));
+    here == Some(true)
+        && match sys::read_text(COUNT) {
+            Ok(text) => text.trim() == "0",
+            Err(Errno(errno)) => errno == errno::ENOENT,
+        }
 }
 
-fn place(ip: IpAddr) -> Result<route::Place, Failure> {
-    Netlink::route()
-        .and_then(|netlink| ask_once(&netlink, &route::encode(ip, SEQ), route::decode))
-        .map_err(|Errno(errno)| Failure::Io { doing: "ask the routing table", errno })
+/// Where `ip` is, as the namespace of `asked` has it; `None` where the calling thread is in another
+/// one by now.
+fn place(asked: &Netlink, ip: IpAddr) -> Result<Option<route::Place>, Failure> {
+    let io = |Errno(errno)| Failure::Io { doing: "ask the routing table", errno };
+    let netlink = Netlink::route().map_err(io)?;
+    if same_namespace(sys::socket_of(asked), sys::socket_of(&netlink)) == Some(false) {
+        return Ok(None);
+    }
+    ask_once(&netlink, &route::encode(ip, SEQ), route::decode).map(Some).map_err(io)
+}
+
+/// `None` on kernels that do not say.
+fn same_namespace(one: Socket<'_>, other: Socket<'_>) -> Option<bool> {
+    match (sys::namespace_cookie(one), sys::namespace_cookie(other)) {
+        (Ok(one), Ok(other)) => Some(one == other),
+        (Err(_), _) | (_, Err(_)) => None,
+    }
 }
 
 /// The sequence number of the only question on a socket.

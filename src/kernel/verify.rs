@@ -8,6 +8,9 @@
 //! the partner's addresses: a newcomer's SYN would have met our end and been refused. A socket in
 //! any other state than a connected one, or without a descriptor, is never named.
 //!
+//! Two more things must fit, since they cost nothing to look at: the states of the two ends (who has
+//! sent a FIN is known to both), and the interfaces that they are bound to.
+//!
 //! Every path ends: each question is asked at most once, and each lookup at most once a device.
 
 use super::conntrack::Translation;
@@ -37,8 +40,11 @@ pub(crate) enum Next {
     /// The table does not show our own end as we know it: examine the descriptor; answer with
     /// [`Verification::handle_examined`].
     Examine,
-    /// Is this address one of the stack's own? Answer with [`Verification::handle_place`].
+    /// Is the partner's address one of the stack's own? Answer with
+    /// [`Verification::handle_place`].
     Place(std::net::IpAddr),
+    /// On which interface is our own address? Answer with [`Verification::handle_own_place`].
+    OwnPlace(std::net::IpAddr),
     /// The end.
     Done(Verdict),
 }
@@ -111,7 +117,12 @@ pub(crate) struct Verification {
     /// Answers of the latest batch.
     answers: Option<(Answer, Answer)>,
     examined: bool,
+    /// Where the partner's address is.
     place: Option<Place>,
+    /// Where our own address is; asked where only our own end is bound to a device.
+    own_place: Option<Place>,
+    /// Batches whose two states did not fit: something happened between the two lookups.
+    misfits: u32,
 }
 
 impl Verification {
@@ -127,6 +138,8 @@ impl Verification {
             answers: None,
             examined: false,
             place: None,
+            own_place: None,
+            misfits: 0,
         }
     }
 
@@ -225,6 +238,14 @@ impl Verification {
         }
     }
 
+    pub(crate) fn handle_own_place(&mut self, place: Place) -> Next {
+        self.own_place = Some(place);
+        match self.answers {
+            Some((partner, Answer::Found(own))) => self.judge_partner(partner, &own),
+            Some((_, Answer::NotFound | Answer::Failed(_))) | None => self.lookups(),
+        }
+    }
+
     /// Both addresses and both ports, and the interface where the address needs one (H7).
     fn has_own_addresses(&self, entry: &Entry) -> bool {
         entry.local == self.own.local
@@ -265,6 +286,28 @@ impl Verification {
             }
             Answer::Failed(errno) => return Next::Done(Verdict::Failed(errno)),
         };
+        if !states_fit(entry.state, own.state) {
+            self.misfits += 1;
+            return if self.misfits < MISFITS {
+                self.lookups()
+            } else {
+                Next::Done(Verdict::Refused(Reason::ConnectionChanged))
+            };
+        }
+        if own.device != 0 && self.own.scope == 0 {
+            // The same addresses may stand on two interfaces, and then the table shows one of two
+            // connections. A partner that is bound to a device is on ours; one that is not goes by
+            // the interface that holds our address.
+            let via = match (entry.device, self.own_place) {
+                (0, None) => return Next::OwnPlace(self.own.local.ip),
+                (0, Some(Place::Local(device))) => device,
+                (0, Some(Place::NotLocal)) => 0,
+                (bound, _) => bound,
+            };
+            if via != own.device {
+                return Next::Done(Verdict::Refused(Reason::NotEstablished));
+            }
+        }
         Next::Done(self.judge_entry(&entry))
     }
 
@@ -321,6 +364,62 @@ impl Verification {
             Place::Local(_) => Verdict::Refused(Reason::AddressTranslated),
             Place::NotLocal => Verdict::NotInThisStack,
         })
+    }
+}
+
+/// How often two states may fail to fit before the partner is taken for a stranger.
+const MISFITS: u32 = 4;
+
+/// Whether an end in state `partner` can be the other end of one that, a moment later, was in state
+/// `own`: each knows of a FIN that it has received or seen acknowledged.
+///
+/// A partner that is judged by its state alone (no connected state) fits anything.
+fn states_fit(partner: TcpState, own: TcpState) -> bool {
+    use TcpState::{CloseWait, Closing, Established, FinWait1, FinWait2, LastAck};
+    let Some(partner) = Fin::of(partner) else { return true };
+    match own {
+        // No FIN received, none sent: the partner's may be on its way.
+        Established => !partner.received && !partner.acknowledged,
+        // A FIN received, none sent.
+        CloseWait => partner.sent && !partner.received,
+        // None received; ours is sent, and acknowledged or not.
+        FinWait1 => !partner.acknowledged,
+        FinWait2 => partner.received && !partner.acknowledged,
+        // One received, one sent.
+        Closing => partner.sent,
+        LastAck => partner.sent,
+        TcpState::SynSent
+        | TcpState::SynRecv
+        | TcpState::TimeWait
+        | TcpState::Close
+        | TcpState::Listen
+        | TcpState::Other(_) => false,
+    }
+}
+
+/// What a connected end knows of FINs.
+struct Fin {
+    sent: bool,
+    acknowledged: bool,
+    received: bool,
+}
+
+impl Fin {
+    fn of(state: TcpState) -> Option<Self> {
+        let (sent, acknowledged, received) = match state {
+            TcpState::Established => (false, false, false),
+            TcpState::FinWait1 => (true, false, false),
+            TcpState::FinWait2 => (true, true, false),
+            TcpState::CloseWait => (false, false, true),
+            TcpState::LastAck | TcpState::Closing => (true, false, true),
+            TcpState::SynSent
+            | TcpState::SynRecv
+            | TcpState::TimeWait
+            | TcpState::Close
+            | TcpState::Listen
+            | TcpState::Other(_) => return None,
+        };
+        Some(Self { sent, acknowledged, received })
     }
 }
 

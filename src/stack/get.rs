@@ -69,6 +69,12 @@ impl Stack {
         Ok(())
     }
 
+    /// Forgets what is kept of a socket.
+    pub(crate) fn forget(&self, socket: Socket<'_>) -> Result<(), Error> {
+        self.inner.table.forget(SocketKey::of(socket)?);
+        Ok(())
+    }
+
     /// Starts what a set asked for: on a socket that was just connected, or on a stream that this
     /// listener just accepted.
     pub(crate) fn prefetch(&self, stream: Socket<'_>, listener: Option<Socket<'_>>) {

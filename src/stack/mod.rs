@@ -141,4 +141,18 @@ impl Stack {
     ) -> Result<PartnerInfo, Error> {
         self.poll_once(socket_of(socket), request)
     }
+
+    /// Forgets what is kept of this socket: saved credentials, and what was set.
+    ///
+    /// Only a program needs this that disconnects a socket with connect(2) and `AF_UNSPEC` and
+    /// connects the same socket again, bound to the same port, to the same address: the kernel shows
+    /// nothing that would tell the two connections apart, so that the second would be answered with
+    /// what was saved of the first. Any other change of a socket's partner is noticed.
+    ///
+    /// # Errors
+    ///
+    /// [`NotTcp`](crate::ErrorKind::NotTcp): the descriptor is not a socket.
+    pub fn forget_partner(&self, socket: &impl AsSocket) -> Result<(), Error> {
+        self.forget(socket_of(socket))
+    }
 }

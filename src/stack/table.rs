@@ -181,6 +181,10 @@ impl Table {
         record
     }
 
+    pub(crate) fn forget(&self, key: SocketKey) {
+        self.records.remove(&key);
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.records.len()
     }

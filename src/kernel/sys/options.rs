@@ -29,11 +29,14 @@ pub(crate) fn bound_device(socket: BorrowedFd<'_>) -> Result<u32, Errno> {
     getsockopt::<4>(socket, libc::SOL_SOCKET, SO_BINDTOIFINDEX).map(u32::from_ne_bytes)
 }
 
-/// `SO_PROTOCOL` and `SO_DOMAIN`: TCP, multipath TCP, or neither.
+/// `SO_PROTOCOL`, `SO_DOMAIN` and `SO_TYPE`: TCP, multipath TCP, or neither.
 pub(crate) fn protocol(socket: BorrowedFd<'_>) -> Result<Protocol, Errno> {
     let domain = getsockopt::<4>(socket, libc::SOL_SOCKET, libc::SO_DOMAIN)?;
     let protocol = getsockopt::<4>(socket, libc::SOL_SOCKET, libc::SO_PROTOCOL)?;
-    let inet = matches!(i32::from_ne_bytes(domain), libc::AF_INET | libc::AF_INET6);
+    let kind = getsockopt::<4>(socket, libc::SOL_SOCKET, libc::SO_TYPE)?;
+    // A raw socket may have TCP's protocol number.
+    let inet = matches!(i32::from_ne_bytes(domain), libc::AF_INET | libc::AF_INET6)
+        && i32::from_ne_bytes(kind) == libc::SOCK_STREAM;
     Ok(match i32::from_ne_bytes(protocol) {
         libc::IPPROTO_TCP if inet => Protocol::Tcp,
         libc::IPPROTO_MPTCP if inet => Protocol::Mptcp,

@@ -74,6 +74,9 @@ struct Kernel {
     own_device: Option<u32>,
     examined: Examined,
     place: Place,
+    own_place: Place,
+    /// How many batches were asked for.
+    batches: std::cell::Cell<u32>,
 }
 
 impl Kernel {
@@ -88,6 +91,8 @@ impl Kernel {
             own_device: None,
             examined: examined(),
             place: Place::NotLocal,
+            own_place: Place::NotLocal,
+            batches: std::cell::Cell::new(0),
         }
     }
 
@@ -95,9 +100,10 @@ impl Kernel {
         let fits = |bound: Option<u32>, asked: u32| bound.is_none_or(|bound| bound == asked);
         let mut verification = Verification::new(self.own_end, self.trust);
         let mut next = verification.start();
-        for _ in 0..8 {
+        for _ in 0..12 {
             next = match next {
                 Next::Lookups { partner, own } => {
+                    self.batches.set(self.batches.get() + 1);
                     assert_eq!(
                         (partner.local, partner.remote),
                         (own.remote, own.local),
@@ -115,6 +121,10 @@ impl Kernel {
                 Next::Place(ip) => {
                     assert_eq!(ip, self.own_end.remote.ip);
                     verification.handle_place(self.place)
+                }
+                Next::OwnPlace(ip) => {
+                    assert_eq!(ip, self.own_end.local.ip);
+                    verification.handle_own_place(self.own_place)
                 }
                 Next::Done(verdict) => return verdict,
             };
@@ -141,8 +151,21 @@ fn in_state(state: TcpState, inode: u32) -> [Verdict; 2] {
     [0, USER].map(|uid| verdict_of(Entry { state, inode, uid, ..partner() }))
 }
 
+/// The verdict while our own end is in the state that goes with the partner's.
 fn verdict_of(partner: Entry) -> Verdict {
-    Kernel::new(Answer::Found(partner), Answer::Found(own())).verdict()
+    let state = match partner.state {
+        TcpState::FinWait1 | TcpState::FinWait2 => TcpState::CloseWait,
+        TcpState::CloseWait | TcpState::LastAck => TcpState::FinWait2,
+        TcpState::Closing => TcpState::Closing,
+        TcpState::Established
+        | TcpState::SynSent
+        | TcpState::SynRecv
+        | TcpState::TimeWait
+        | TcpState::Close
+        | TcpState::Listen
+        | TcpState::Other(_) => TcpState::Established,
+    };
+    Kernel::new(Answer::Found(partner), Answer::Found(Entry { state, ..own() })).verdict()
 }
 
 #[test]
@@ -226,6 +249,34 @@ fn h22_a_socket_that_borrowed_a_remote_address_is_not_named() {
 }
 
 #[test]
+fn h05_two_ends_whose_states_do_not_fit_are_not_of_one_connection() {
+    use TcpState::{CloseWait, Closing, Established, FinWait1, FinWait2, LastAck};
+    let states = [Established, FinWait1, FinWait2, CloseWait, LastAck, Closing];
+    // Our own state, and the partner's a moment before.
+    let fits = [
+        (Established, vec![Established, FinWait1]),
+        (CloseWait, vec![FinWait1, FinWait2]),
+        (FinWait1, vec![Established, FinWait1, CloseWait, LastAck, Closing]),
+        (FinWait2, vec![CloseWait, LastAck, Closing]),
+        (Closing, vec![FinWait1, FinWait2, LastAck, Closing]),
+        (LastAck, vec![FinWait1, FinWait2, LastAck, Closing]),
+    ];
+    for (ours, fitting) in fits {
+        for state in states {
+            let partner = Answer::Found(Entry { state, ..partner() });
+            let kernel = Kernel::new(partner, Answer::Found(Entry { state: ours, ..own() }));
+            let (verdict, batches) = (kernel.verdict(), kernel.batches.get());
+            if fitting.contains(&state) {
+                assert_eq!((verdict, batches), (NAMED, 1), "{ours:?}, the partner {state:?}");
+            } else {
+                let changed = refused(Reason::ConnectionChanged);
+                assert_eq!((verdict, batches), (changed, MISFITS), "{ours:?}, {state:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn h05_an_own_end_that_was_replaced_refuses_whoever_holds_the_tuple() {
     let changed = refused(Reason::ConnectionChanged);
     let newcomer = Answer::Found(Entry { uid: 1001, ..partner() });
@@ -289,7 +340,20 @@ fn h09_a_device_bound_own_end_is_found_with_its_device() {
     let mut kernel = Kernel::new(Answer::Found(partner()), bound);
     kernel.own_device = Some(7);
     kernel.examined.device = 7;
+    kernel.own_place = Place::Local(7);
     assert_eq!(kernel.verdict(), NAMED);
+    // The same addresses on another interface: the one that an unbound partner goes by.
+    kernel.own_place = Place::Local(8);
+    assert_eq!(kernel.verdict(), STRANGER);
+    kernel.own_place = Place::NotLocal;
+    assert_eq!(kernel.verdict(), STRANGER);
+    kernel.own_place = Place::Local(7);
+    // A partner that is bound is bound to our device, or is another connection's.
+    for (device, expected) in [(7, NAMED), (8, STRANGER)] {
+        kernel.partner = Answer::Found(Entry { device, ..partner() });
+        assert_eq!(kernel.verdict(), expected, "bound to {device}");
+    }
+    kernel.partner = Answer::Found(partner());
     // Its partner on the loopback interface all the same.
     kernel.partner_device = Some(LOOPBACK);
     kernel.place = Place::Local(LOOPBACK);
@@ -500,6 +564,7 @@ mod random {
             kernel.examined.connected = connected;
             kernel.examined.device = device;
             kernel.place = if local { Place::Local(device) } else { Place::NotLocal };
+            kernel.own_place = kernel.place;
             if let Verdict::Partner(owner) = kernel.verdict() {
                 let (Answer::Found(partner), Answer::Found(own)) = (partner, own) else {
                     panic!("named without two entries")
@@ -509,6 +574,9 @@ mod random {
                 prop_assert_eq!((own.local, own.remote), (endpoint(HERE), endpoint(THERE)));
                 prop_assert!(own.cookie == OWN_COOKIE || (mptcp && own.inode == 99));
                 prop_assert!(is_live(partner.state) && is_live(own.state));
+                prop_assert!(states_fit(partner.state, own.state));
+                let devices = [partner.device, own.device];
+                prop_assert!(devices.contains(&0) || partner.device == own.device);
                 prop_assert_eq!((partner.uid, partner.inode), (owner.uid, owner.inode));
                 prop_assert!(owner.inode != 0 && owner.uid != 65534);
             }
