@@ -18,7 +18,7 @@ pub trait PartnerListenerExt: Sealed {
     /// An accepted stream takes this indicator however it is accepted, also by
     /// [`TcpListener::accept`]: its first get without waiting starts the retrieval. With
     /// [`accept_partner`](Self::accept_partner) the retrieval starts at the accept. The latest set
-    /// counts.
+    /// counts. A stream accepted before, and not asked about since, takes it too.
     ///
     /// Where several listeners share one address (`SO_REUSEPORT`), set it on all of them or on
     /// none: which of them accepted a stream cannot be told later.

@@ -140,8 +140,8 @@ impl Retrieval {
     }
 
     /// A get that waits. At most one at a time; [`end_wait`](Self::end_wait) must follow.
-    pub(crate) fn begin_wait(&mut self, request: PartnerRequest) -> Result<(), Error> {
-        if self.settled(request).is_none() && self.waiting {
+    pub(crate) fn begin_wait(&mut self) -> Result<(), Error> {
+        if self.waiting {
             return Err(Error::new(ErrorKind::AlreadyInProgress));
         }
         self.waiting = true;
@@ -323,7 +323,7 @@ impl Retrieval {
     }
 
     /// The answer that no further step can change.
-    fn settled(&self, request: PartnerRequest) -> Option<Result<Credentials, Error>> {
+    pub(crate) fn settled(&self, request: PartnerRequest) -> Option<Result<Credentials, Error>> {
         match (&self.saved, &self.phase) {
             (Some(saved), _) if saved.covers.contains(request) => Some(Ok(saved.clone())),
             (_, Phase::Refused(error)) => Some(Err(error.clone())),

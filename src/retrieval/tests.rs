@@ -107,7 +107,10 @@ impl Bench {
 
     /// A get that waits to its end; the clock jumps to each instant it waits for.
     fn wait(&mut self, request: PartnerRequest, timeout: Duration) -> Result<Credentials, Error> {
-        self.retrieval.begin_wait(request)?;
+        if let Some(answer) = self.retrieval.settled(request) {
+            return answer;
+        }
+        self.retrieval.begin_wait()?;
         let deadline = self.now + timeout;
         let answer = loop {
             match self.step(request, Some(deadline)) {
@@ -226,10 +229,10 @@ fn nothing_set_starts_nothing() {
 fn a_second_get_while_one_waits_is_already_in_progress() {
     let mut bench = Bench::new();
     bench.outcome = Outcome::NotYetAccepted;
-    bench.retrieval.begin_wait(USER).expect("the first get");
+    bench.retrieval.begin_wait().expect("the first get");
     bench.step(USER, None).expect_err("waits");
     let already = Some(ErrorKind::AlreadyInProgress);
-    assert_eq!(kind(&bench.retrieval.begin_wait(USER)), already);
+    assert_eq!(kind(&bench.retrieval.begin_wait()), already);
     assert_eq!(kind(&bench.poll(USER)), already);
     // The refused ones left no trace.
     bench.retrieval.end_wait();
@@ -243,10 +246,13 @@ fn saved_credentials_are_given_while_another_get_waits_for_more() {
     let mut bench = in_state(State::Saved);
     bench.outcome = Outcome::NotYetAccepted;
     let all = PartnerRequest::all();
-    bench.retrieval.begin_wait(all).expect("the first get");
+    bench.retrieval.begin_wait().expect("the first get");
     bench.step(all, None).expect_err("waits");
     assert_eq!(uid(bench.poll(USER)), 1000);
+    assert_eq!(uid(bench.wait(USER, PATIENCE)), 1000);
+    // That one has ended, and the first still waits.
     assert_eq!(kind(&bench.poll(all)), Some(ErrorKind::AlreadyInProgress));
+    assert_eq!(kind(&bench.retrieval.begin_wait()), Some(ErrorKind::AlreadyInProgress));
 }
 
 #[test]
@@ -269,7 +275,7 @@ fn h11_out_of_time_on_an_unaccepted_partner_and_found_later() {
 #[test]
 fn a_retrieval_that_says_nothing_in_time_is_timed_out() {
     let mut bench = Bench::new();
-    bench.retrieval.begin_wait(USER).expect("the only get");
+    bench.retrieval.begin_wait().expect("the only get");
     // The resolver was handed the question and has not come back.
     let step = bench.retrieval.step_wait(USER, Some(bench.now + PATIENCE), bench.now);
     assert!(matches!(step, Step::Retrieve(_)));
@@ -289,7 +295,7 @@ fn a_dropped_get_leaves_nothing_that_makes_the_next_fail() {
     let mut bench = Bench::new();
     bench.outcome = Outcome::NotYetAccepted;
     for _ in 0..3 {
-        bench.retrieval.begin_wait(USER).expect("the one before was dropped");
+        bench.retrieval.begin_wait().expect("the one before was dropped");
         bench.step(USER, None).expect_err("waits");
         bench.retrieval.end_wait();
     }
@@ -369,7 +375,7 @@ fn a_request_for_more_than_is_saved_retrieves_all_of_it_at_one_moment() {
     let answer = bench.wait(PartnerRequest::empty(), PATIENCE).expect("routing alone");
     assert_eq!((answer.routing, answer.user.is_none()), (Routing::SAME_STACK, true));
     bench.outcome = found(1000);
-    bench.retrieval.begin_wait(USER).unwrap();
+    bench.retrieval.begin_wait().unwrap();
     let step = bench.retrieval.step_wait(USER, None, bench.now);
     assert!(matches!(step, Step::Retrieve(what) if what == USER), "{step:?}");
     bench.retrieval.end_wait();
@@ -398,7 +404,7 @@ fn a_token_is_read_once_and_brings_the_process_user() {
     let mut bench = Bench::new();
     bench.outcome = found_to_read();
     let all = PartnerRequest::all();
-    bench.retrieval.begin_wait(all).unwrap();
+    bench.retrieval.begin_wait().unwrap();
     bench.step(all, Some(bench.now + PATIENCE)).expect_err("it is being read");
     bench.token = Some(token(1001));
     bench.retrieval.handle_wake();
@@ -466,7 +472,7 @@ fn a_prefetch_is_found_done() {
 fn without_a_deadline_it_waits_on() {
     let mut bench = Bench::new();
     bench.outcome = Outcome::NotYetAccepted;
-    bench.retrieval.begin_wait(USER).unwrap();
+    bench.retrieval.begin_wait().unwrap();
     for _ in 0..1_000 {
         let until = bench.step(USER, None).expect_err("waits");
         assert!(until > bench.now && until <= bench.now + LONGEST_PAUSE);
@@ -493,7 +499,7 @@ proptest::proptest! {
                         truth.get_or_insert(uid(Ok(answer)));
                     }
                 }
-                6 if !waiting => waiting = bench.retrieval.begin_wait(USER).is_ok(),
+                6 if !waiting => waiting = bench.retrieval.begin_wait().is_ok(),
                 7 if waiting => {
                     if let Ok(answer) = bench.step(USER, Some(bench.now)) {
                         if let Ok(answer) = answer {

@@ -153,7 +153,11 @@ impl Stack {
         {
             let mut slow = record.lock();
             self.add_late_names(&mut slow, now);
-            slow.retrieval.begin_wait(request)?;
+            if let Some(answer) = slow.retrieval.settled(request) {
+                let answer = answer.map(|found| PartnerInfo::new(found, request))?;
+                return Ok(Begun::Answered(answer));
+            }
+            slow.retrieval.begin_wait()?;
             if let Some(outcome) = first {
                 slow.retrieval.handle_first_outcome(
                     request,
