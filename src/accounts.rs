@@ -118,18 +118,18 @@ impl Accounts {
     /// The name of `uid`, where it is here; else the name service is asked, and a later call finds
     /// the answer. Never blocks on the name service.
     pub(crate) fn lookup(&self, uid: u32, now: Instant) -> Lookup {
-        if let Some(known) = self.shared.known.get(&uid)
-            && known.until.is_none_or(|until| now < until)
-        {
-            return Lookup::Known(known.name);
-        }
-        self.ask(uid)
+        self.shared.young(uid, now).map_or_else(|| self.ask(uid, now), Lookup::Known)
     }
 
-    fn ask(&self, uid: u32) -> Lookup {
+    fn ask(&self, uid: u32, now: Instant) -> Lookup {
         let mut work = self.shared.lock();
         if work.pending.contains_key(&uid) {
             return Lookup::Pending;
+        }
+        // The answer may have come since it was looked for: a thread puts it there before it
+        // forgets that it was asked.
+        if let Some(name) = self.shared.young(uid, now) {
+            return Lookup::Known(name);
         }
         if work.queue.len() >= QUEUE {
             return Lookup::Unavailable;
@@ -155,6 +155,12 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Work> {
         // No invariant of `Work` spans a point that may panic.
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The answer for `uid`, where it is here and young enough.
+    fn young(&self, uid: u32, now: Instant) -> Option<Option<Arc<str>>> {
+        let known = self.known.get(&uid)?;
+        known.until.is_none_or(|until| now < until).then_some(known.name)
     }
 
     fn run(&self) {
