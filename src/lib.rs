@@ -72,8 +72,12 @@ mod error;
 mod ext;
 #[cfg(feature = "tokio")]
 pub mod future;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod info;
 mod kernel;
+pub mod policy;
 mod retrieval;
 #[cfg(feature = "serde")]
 mod serialize;
@@ -87,6 +91,7 @@ pub use error::{Error, ErrorKind, Reason};
 pub use ext::{PartnerListenerExt, PartnerSocketExt, PartnerStreamExt};
 pub use info::{PartnerInfo, PartnerRequest, Routing, UserId};
 pub use kernel::process::HolderSearch;
+pub use policy::SecurityDomain;
 pub use stack::{Resolver, Stack, StackBuilder};
 pub use token::UserToken;
 

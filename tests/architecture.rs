@@ -19,14 +19,18 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("serialize", &["error", "info"]),
     ("accounts", &[]),
     ("kernel", &["error", "token"]),
+    ("policy", &[]),
     ("retrieval", &["error", "info", "token"]),
-    ("stack", &["error", "info", "token", "workers", "accounts", "kernel", "retrieval"]),
+    ("stack", &["error", "info", "token", "workers", "accounts", "kernel", "policy", "retrieval"]),
     ("future", &["error", "info", "kernel::sys", "stack"]),
     ("ext", &["error", "info", "kernel::sys", "stack", "future"]),
+    // Under `cfg(any(test, fuzzing))` alone: gathers what the rooms let be fuzzed.
+    ("fuzzing", &["kernel", "policy", "retrieval"]),
 ];
 
 /// Modules that decide: bytes and instants in, what to do next out. What they must not name.
 const PURE: &[&str] = &[
+    "src/policy",
     "src/retrieval",
     "src/kernel/verify.rs",
     "src/kernel/sock_diag.rs",

@@ -1,0 +1,135 @@
+//! A profile: a name that covers resources, and the list of who may use them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::access::Access;
+use super::name::ProfileName;
+use super::resource::Resource;
+use super::specificity::Specificity;
+
+/// One profile of a policy, for showing it; deciding is [`Policy::decide`](super::Policy::decide).
+#[derive(Clone, Debug)]
+pub struct Profile {
+    pub(crate) name: ProfileName,
+    pub(crate) line: usize,
+    pub(crate) universal_access: Access,
+    pub(crate) universal_access_line: usize,
+    pub(crate) permits: Vec<Arc<Permit>>,
+}
+
+impl Profile {
+    /// The name as the file spells it.
+    pub fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    /// The line of the name, counted from 1.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// Whether the name holds no wildcard.
+    pub fn is_discrete(&self) -> bool {
+        self.name.is_discrete()
+    }
+
+    /// Whether the profile's name covers this resource. A more specific profile may still take
+    /// precedence; see [`Policy::profile_for`](super::Policy::profile_for).
+    pub fn matches(&self, resource: &Resource) -> bool {
+        self.name.matches(resource)
+    }
+
+    /// What everybody is granted whom no entry names; NONE unless the file says otherwise.
+    #[doc(alias = "UACC")]
+    pub fn universal_access(&self) -> Access {
+        self.universal_access
+    }
+
+    /// The entries, users before groups, each in the order of their names and then numbers.
+    pub fn permits(&self) -> impl ExactSizeIterator<Item = &Permit> {
+        self.permits.iter().map(AsRef::as_ref)
+    }
+
+    pub(crate) fn specificity(&self) -> Specificity {
+        Specificity::of(&self.name)
+    }
+}
+
+/// One entry of a profile's access list.
+#[derive(Clone, Debug)]
+pub struct Permit {
+    pub(crate) subject: Subject,
+    pub(crate) access: Access,
+    pub(crate) line: usize,
+}
+
+impl Permit {
+    /// For whom the entry is.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// What it grants.
+    pub fn access(&self) -> Access {
+        self.access
+    }
+
+    /// The line of the user or group in the file, counted from 1.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+}
+
+impl fmt::Display for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "permit {} {}", self.subject, self.access)
+    }
+}
+
+/// For whom an entry of an access list is.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Subject {
+    /// The user account with this name, compared without regard to case.
+    User(Box<str>),
+    /// The user account with this uid.
+    Uid(u32),
+    /// Members of the group with this name, compared without regard to case.
+    Group(Box<str>),
+    /// Members of the group with this gid.
+    Gid(u32),
+}
+
+impl Subject {
+    /// The key of the file that names this kind of subject.
+    pub(crate) fn key(&self) -> &'static str {
+        match self {
+            Subject::User(_) => "user",
+            Subject::Uid(_) => "uid",
+            Subject::Group(_) => "group",
+            Subject::Gid(_) => "gid",
+        }
+    }
+
+    /// Equal for two subjects exactly when they are the same entry of a list, and ordered as
+    /// [`Profile::permits`] shows them.
+    pub(crate) fn sort_key(&self) -> (u8, String, u32) {
+        match self {
+            Subject::User(name) => (0, name.to_ascii_uppercase(), 0),
+            Subject::Uid(uid) => (1, String::new(), *uid),
+            Subject::Group(name) => (2, name.to_ascii_uppercase(), 0),
+            Subject::Gid(gid) => (3, String::new(), *gid),
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.key())?;
+        match self {
+            Subject::User(name) | Subject::Group(name) => write!(f, " {name}"),
+            Subject::Uid(id) | Subject::Gid(id) => write!(f, " {id}"),
+        }
+    }
+}
