@@ -1,0 +1,113 @@
+//! The list of the tests, and how each is run.
+//!
+//! The target is its own helper program: with [`puppet::ROLE`] in the environment it becomes a
+//! process that does what the test writes to its standard input. See [`role`].
+
+mod closed;
+mod crowds;
+mod devices;
+mod interface;
+mod listeners;
+mod mptcp;
+mod names;
+mod namespaces;
+mod nat;
+mod owners;
+mod puppet;
+mod raw;
+mod recycled;
+mod remote;
+mod role;
+mod sandbox;
+mod support;
+mod tokio_calls;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+/// What a test needs beyond root and namespaces.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    Nothing,
+    /// The `nft` program.
+    Nft,
+    /// A C compiler.
+    Cc,
+}
+
+/// One test: its name and what it runs, in a new namespace.
+type Test = (&'static str, Needs, fn());
+
+/// Names tests after their functions.
+macro_rules! tests {
+    ($($(#[$needs:ident])? $name:ident),* $(,)?) => {
+        pub(crate) const TESTS: &[super::Test] = &[
+            $((stringify!($name), super::tests!(@ $($needs)?), $name)),*
+        ];
+    };
+    (@) => { super::Needs::Nothing };
+    (@ nft) => { super::Needs::Nft };
+    (@ cc) => { super::Needs::Cc };
+}
+pub(crate) use tests;
+
+pub(crate) fn main() -> ExitCode {
+    if std::env::var_os(puppet::ROLE).is_some() {
+        return role::main();
+    }
+    let arguments = Arguments::from_args();
+    let themes = [
+        closed::TESTS,
+        crowds::TESTS,
+        devices::TESTS,
+        interface::TESTS,
+        listeners::TESTS,
+        mptcp::TESTS,
+        names::TESTS,
+        namespaces::TESTS,
+        nat::TESTS,
+        owners::TESTS,
+        recycled::TESTS,
+        remote::TESTS,
+        sandbox::TESTS,
+        tokio_calls::TESTS,
+    ];
+    let missing = Missing::look();
+    let trials = themes.concat().into_iter().map(|test| missing.trial(test)).collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// What this machine does not have.
+struct Missing {
+    namespaces: bool,
+    nft: bool,
+    cc: bool,
+}
+
+impl Missing {
+    fn look() -> Self {
+        Self {
+            namespaces: !support::can_make_namespaces(),
+            nft: !support::is_installed("nft"),
+            cc: !support::is_installed("cc"),
+        }
+    }
+
+    fn trial(&self, (name, needs, run): Test) -> Trial {
+        let trial = Trial::test(name, move || {
+            support::in_new_namespace(run);
+            Ok(())
+        });
+        let lacks = if self.namespaces {
+            "needs root"
+        } else if self.nft && needs == Needs::Nft {
+            "needs nft"
+        } else if self.cc && needs == Needs::Cc {
+            "needs cc"
+        } else {
+            return trial;
+        };
+        trial.with_kind(lacks).with_ignored_flag(true)
+    }
+}
