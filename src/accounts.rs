@@ -14,8 +14,9 @@ use quick_cache::sync::Cache;
 
 /// Where account names come from.
 ///
-/// The default is the system's name service, getpwuid_r(3). A name is for people to read: nothing
-/// is ever decided by it in a lookup.
+/// The default is the system's name service, getpwuid_r(3) and getgrgid_r(3). The name of a partner
+/// is for people to read: no lookup decides by it. The names of the *caller* decide where the
+/// policy permits users or groups by name.
 pub trait AccountNames: Send + Sync + 'static {
     /// The name of the account with this number, `None` where no account has it.
     ///
@@ -25,6 +26,36 @@ pub trait AccountNames: Send + Sync + 'static {
     ///
     /// Any error means that the name is not known now; it is asked again later.
     fn name_of(&self, uid: u32) -> io::Result<Option<String>>;
+
+    /// The name of the group with this number, `None` where no group has it; from the system's name
+    /// service unless implemented.
+    ///
+    /// Called on a thread of its own, so it may block.
+    ///
+    /// # Errors
+    ///
+    /// Any error means that the name is not known now; it is asked again later.
+    fn group_name_of(&self, gid: u32) -> io::Result<Option<String>> {
+        system_group_name(gid)
+    }
+}
+
+#[cfg(unix)]
+fn system_group_name(gid: u32) -> io::Result<Option<String>> {
+    let group = nix::unistd::Group::from_gid(nix::unistd::Gid::from_raw(gid))?;
+    Ok(group.map(|group| group.name))
+}
+
+#[cfg(not(unix))]
+fn system_group_name(_: u32) -> io::Result<Option<String>> {
+    Ok(None)
+}
+
+/// Whose name is looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Account {
+    User(u32),
+    Group(u32),
 }
 
 /// The system's name service.
@@ -81,9 +112,9 @@ pub(crate) struct Accounts {
 }
 
 struct Shared {
-    source: Box<dyn AccountNames>,
+    source: Arc<dyn AccountNames>,
     age: Duration,
-    known: Cache<u32, Known>,
+    known: Cache<Account, Known>,
     work: Mutex<Work>,
     wake: Condvar,
 }
@@ -97,14 +128,14 @@ struct Known {
 #[derive(Default)]
 struct Work {
     /// Asked, or about to be.
-    pending: HashMap<u32, ()>,
-    queue: VecDeque<u32>,
+    pending: HashMap<Account, ()>,
+    queue: VecDeque<Account>,
     threads: usize,
     idle: usize,
 }
 
 impl Accounts {
-    pub(crate) fn new(source: Box<dyn AccountNames>, limits: Limits) -> Self {
+    pub(crate) fn new(source: Arc<dyn AccountNames>, limits: Limits) -> Self {
         let shared = Shared {
             source,
             age: limits.age,
@@ -118,17 +149,35 @@ impl Accounts {
     /// The name of `uid`, where it is here; else the name service is asked, and a later call finds
     /// the answer. Never blocks on the name service.
     pub(crate) fn lookup(&self, uid: u32, now: Instant) -> Lookup {
-        self.shared.young(uid, now).map_or_else(|| self.ask(uid, now), Lookup::Known)
+        self.of(Account::User(uid), now)
     }
 
-    fn ask(&self, uid: u32, now: Instant) -> Lookup {
+    /// As [`lookup`](Self::lookup), of a user or a group; and where the answer has aged, it serves
+    /// until the next one is here.
+    pub(crate) fn lookup_or_last(&self, account: Account, now: Instant) -> Lookup {
+        match self.of(account, now) {
+            known @ Lookup::Known(_) => known,
+            other @ (Lookup::Pending | Lookup::Unavailable) => {
+                match self.shared.known.get(&account) {
+                    Some(last) => Lookup::Known(last.name),
+                    None => other,
+                }
+            }
+        }
+    }
+
+    fn of(&self, account: Account, now: Instant) -> Lookup {
+        self.shared.young(account, now).map_or_else(|| self.ask(account, now), Lookup::Known)
+    }
+
+    fn ask(&self, account: Account, now: Instant) -> Lookup {
         let mut work = self.shared.lock();
-        if work.pending.contains_key(&uid) {
+        if work.pending.contains_key(&account) {
             return Lookup::Pending;
         }
         // The answer may have come since it was looked for: a thread puts it there before it
         // forgets that it was asked.
-        if let Some(name) = self.shared.young(uid, now) {
+        if let Some(name) = self.shared.young(account, now) {
             return Lookup::Known(name);
         }
         if work.queue.len() >= QUEUE {
@@ -143,8 +192,8 @@ impl Accounts {
                 return Lookup::Unavailable;
             }
         }
-        work.pending.insert(uid, ());
-        work.queue.push_back(uid);
+        work.pending.insert(account, ());
+        work.queue.push_back(account);
         drop(work);
         self.shared.wake.notify_one();
         Lookup::Pending
@@ -157,20 +206,20 @@ impl Shared {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The answer for `uid`, where it is here and young enough.
-    fn young(&self, uid: u32, now: Instant) -> Option<Option<Arc<str>>> {
-        let known = self.known.get(&uid)?;
+    /// The answer, where it is here and young enough.
+    fn young(&self, account: Account, now: Instant) -> Option<Option<Arc<str>>> {
+        let known = self.known.get(&account)?;
         known.until.is_none_or(|until| now < until).then_some(known.name)
     }
 
     fn run(&self) {
         let mut work = self.lock();
         loop {
-            if let Some(uid) = work.queue.pop_front() {
+            if let Some(account) = work.queue.pop_front() {
                 drop(work);
-                self.answer(uid);
+                self.answer(account);
                 work = self.lock();
-                work.pending.remove(&uid);
+                work.pending.remove(&account);
                 continue;
             }
             work.idle += 1;
@@ -185,22 +234,24 @@ impl Shared {
         }
     }
 
-    fn answer(&self, uid: u32) {
-        let asked =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.source.name_of(uid)));
+    fn answer(&self, account: Account) {
+        let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match account {
+            Account::User(uid) => self.source.name_of(uid),
+            Account::Group(gid) => self.source.group_name_of(gid),
+        }));
         let (name, age) = match asked {
             Ok(Ok(name)) => (name, self.age),
             Ok(Err(error)) => {
-                tracing::debug!(uid, %error, "the name service failed");
+                tracing::debug!(?account, %error, "the name service failed");
                 (None, self.age.min(ERROR_AGE))
             }
             Err(_) => {
-                tracing::warn!(uid, "the source of account names panicked");
+                tracing::warn!(?account, "the source of account names panicked");
                 (None, self.age.min(ERROR_AGE))
             }
         };
         let until = Instant::now().checked_add(age);
-        self.known.insert(uid, Known { name: name.map(Arc::from), until });
+        self.known.insert(account, Known { name: name.map(Arc::from), until });
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 /// A failed set or get of partner information.
 ///
@@ -32,6 +33,7 @@ pub struct Error {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Repr {
     Kind(ErrorKind),
+    NotAuthorized(Arc<str>),
     Unidentified(Reason),
     Unsupported { why: &'static str },
     Io { doing: &'static str, errno: i32 },
@@ -116,6 +118,11 @@ impl Error {
         Self { repr: Repr::Kind(kind) }
     }
 
+    /// `refusal` says who asked, for what, which rule decided, and what to do.
+    pub(crate) fn not_authorized(refusal: &str) -> Self {
+        Self { repr: Repr::NotAuthorized(refusal.into()) }
+    }
+
     pub(crate) const fn unidentified(reason: Reason) -> Self {
         Self { repr: Repr::Unidentified(reason) }
     }
@@ -133,6 +140,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match &self.repr {
             Repr::Kind(kind) => *kind,
+            Repr::NotAuthorized(_) => ErrorKind::NotAuthorized,
             Repr::Unidentified(_) => ErrorKind::Unidentified,
             Repr::Unsupported { .. } => ErrorKind::Unsupported,
             Repr::Io { .. } => ErrorKind::Io,
@@ -145,7 +153,9 @@ impl Error {
     pub fn reason(&self) -> Option<Reason> {
         match &self.repr {
             Repr::Unidentified(reason) => Some(*reason),
-            Repr::Kind(_) | Repr::Unsupported { .. } | Repr::Io { .. } => None,
+            Repr::Kind(_) | Repr::NotAuthorized(_) | Repr::Unsupported { .. } | Repr::Io { .. } => {
+                None
+            }
         }
     }
 
@@ -284,6 +294,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.repr {
             Repr::Kind(kind) => f.write_str(kind.text()),
+            Repr::NotAuthorized(refusal) => f.write_str(refusal),
             Repr::Unidentified(reason) => write!(f, "unidentified: {reason}"),
             Repr::Unsupported { why } => write!(f, "unsupported: {why}"),
             Repr::Io { doing, errno } => {

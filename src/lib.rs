@@ -92,7 +92,7 @@ pub use ext::{PartnerListenerExt, PartnerSocketExt, PartnerStreamExt};
 pub use info::{PartnerInfo, PartnerRequest, Routing, UserId};
 pub use kernel::process::HolderSearch;
 pub use policy::SecurityDomain;
-pub use stack::{Resolver, Stack, StackBuilder};
+pub use stack::{PolicyFileError, PolicyInForce, PolicyStatus, Resolver, Stack, StackBuilder};
 pub use token::UserToken;
 
 /// What most programs need: the extension traits and what their calls take and give.

@@ -56,7 +56,8 @@ const IMPURE: &[&str] = &[
 ];
 
 /// The only places with `unsafe`.
-const UNSAFE: &[&str] = &["src/kernel/sys/options.rs", "src/kernel/sys/wipe_on_fork.rs"];
+const UNSAFE: &[&str] =
+    &["src/kernel/sys/caller.rs", "src/kernel/sys/options.rs", "src/kernel/sys/wipe_on_fork.rs"];
 
 const LONGEST_ROOM: usize = 600;
 

@@ -43,7 +43,7 @@ fn known(name: &str) -> Lookup {
 #[test]
 fn a_name_is_asked_once_and_kept_for_its_age() {
     let (source, gate, asked) = source();
-    let accounts = Accounts::new(Box::new(source), LIMITS);
+    let accounts = Accounts::new(Arc::new(source), LIMITS);
     let now = Instant::now();
     assert_eq!(accounts.lookup(1000, now), Lookup::Pending);
     assert_eq!(accounts.lookup(1000, now), Lookup::Pending);
@@ -64,7 +64,7 @@ fn a_name_is_asked_once_and_kept_for_its_age() {
 #[test]
 fn h30_no_account_is_an_answer() {
     let (source, gate, asked) = source();
-    let accounts = Accounts::new(Box::new(source), LIMITS);
+    let accounts = Accounts::new(Arc::new(source), LIMITS);
     gate.send(Ok(None)).unwrap();
     assert_eq!(settled(&accounts, 4711, Instant::now()), Lookup::Known(None));
     assert_eq!(accounts.lookup(4711, Instant::now()), Lookup::Known(None));
@@ -74,7 +74,7 @@ fn h30_no_account_is_an_answer() {
 #[test]
 fn an_error_is_believed_for_a_moment_only() {
     let (source, gate, _) = source();
-    let accounts = Accounts::new(Box::new(source), LIMITS);
+    let accounts = Accounts::new(Arc::new(source), LIMITS);
     gate.send(Err(io::ErrorKind::TimedOut.into())).unwrap();
     assert_eq!(settled(&accounts, 1, Instant::now()), Lookup::Known(None));
     let later = Instant::now() + ERROR_AGE + Duration::from_secs(1);
@@ -84,7 +84,7 @@ fn an_error_is_believed_for_a_moment_only() {
 #[test]
 fn h29_a_name_service_that_hangs_blocks_nobody_and_takes_few_threads() {
     let (source, gate, asked) = source();
-    let accounts = Accounts::new(Box::new(source), LIMITS);
+    let accounts = Accounts::new(Arc::new(source), LIMITS);
     let now = Instant::now();
     let uids = 1_000_000..1_003_000;
     let unavailable = uids.filter(|uid| accounts.lookup(*uid, now) == Lookup::Unavailable).count();
@@ -107,7 +107,7 @@ fn a_source_that_panics_is_a_name_that_is_absent() {
             panic!("a bug in a source of names");
         }
     }
-    let accounts = Accounts::new(Box::new(Panics), LIMITS);
+    let accounts = Accounts::new(Arc::new(Panics), LIMITS);
     assert_eq!(settled(&accounts, 1, Instant::now()), Lookup::Known(None));
     assert_eq!(settled(&accounts, 2, Instant::now()), Lookup::Known(None));
 }
@@ -115,7 +115,7 @@ fn a_source_that_panics_is_a_name_that_is_absent() {
 #[test]
 fn names_are_bounded() {
     let (source, gate, _) = source();
-    let accounts = Accounts::new(Box::new(source), LIMITS);
+    let accounts = Accounts::new(Arc::new(source), LIMITS);
     for uid in 0..100 {
         gate.send(Ok(Some(format!("user{uid}")))).unwrap();
         settled(&accounts, uid, Instant::now());
@@ -125,6 +125,47 @@ fn names_are_bounded() {
 
 #[test]
 fn the_system_knows_root() {
-    let accounts = Accounts::new(Box::new(SystemAccounts), LIMITS);
+    let accounts = Accounts::new(Arc::new(SystemAccounts), LIMITS);
     assert_eq!(settled(&accounts, 0, Instant::now()), known("root"));
+}
+
+#[test]
+fn users_and_groups_of_one_number_are_two_accounts() {
+    struct Both;
+    impl AccountNames for Both {
+        fn name_of(&self, uid: u32) -> io::Result<Option<String>> {
+            Ok(Some(format!("user{uid}")))
+        }
+        fn group_name_of(&self, gid: u32) -> io::Result<Option<String>> {
+            Ok(Some(format!("group{gid}")))
+        }
+    }
+    let accounts = Accounts::new(Arc::new(Both), LIMITS);
+    assert_eq!(settled(&accounts, 7, Instant::now()), known("user7"));
+    let group = || accounts.lookup_or_last(Account::Group(7), Instant::now());
+    while group() == Lookup::Pending {
+        std::thread::yield_now();
+    }
+    assert_eq!(group(), known("group7"));
+    assert_eq!(settled(&accounts, 7, Instant::now()), known("user7"));
+}
+
+#[test]
+fn an_aged_answer_serves_its_own_caller_until_the_next_is_here() {
+    let (source, gate, asked) = source();
+    let accounts = Accounts::new(Arc::new(source), LIMITS);
+    let user = Account::User(1000);
+    assert_eq!(accounts.lookup_or_last(user, Instant::now()), Lookup::Pending, "there is no last");
+    gate.send(Ok(Some("alice".into()))).unwrap();
+    assert_eq!(settled(&accounts, 1000, Instant::now()), known("alice"));
+    let later = Instant::now() + LIMITS.age + Duration::from_secs(1);
+    assert_eq!(accounts.lookup_or_last(user, later), known("alice"), "and it is asked again");
+    while asked.load(Ordering::SeqCst) < 2 {
+        std::thread::yield_now();
+    }
+    // The name service has failed since: then the name is not known.
+    gate.send(Err(io::ErrorKind::TimedOut.into())).unwrap();
+    while accounts.lookup_or_last(user, later) != Lookup::Known(None) {
+        std::thread::yield_now();
+    }
 }

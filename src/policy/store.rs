@@ -58,6 +58,11 @@ impl Policy {
         Policy { source: Source::Embedded, stack: DEFAULT_STACK.into(), domain: None }
     }
 
+    /// Whether this is the embedded default, and no file's policy.
+    pub fn is_embedded(&self) -> bool {
+        matches!(self.source, Source::Embedded)
+    }
+
     /// The name of this host's stack, `TCPIP` unless the file says otherwise.
     pub fn stack(&self) -> &str {
         &self.stack

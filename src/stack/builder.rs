@@ -1,14 +1,17 @@
 //! How a stack is made.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::authority::{Authority, Names, Source};
 use super::listeners::Listeners;
 use super::table::Table;
 use super::tokens::Tokens;
 use super::{Inner, Resolver, Stack};
 use crate::accounts::{AccountNames, Accounts, Limits, SystemAccounts};
 use crate::kernel::process::HolderSearch;
+use crate::policy::Policy;
 
 /// Makes a [`Stack`].
 #[must_use]
@@ -17,10 +20,11 @@ pub struct StackBuilder {
     names: usize,
     name_age: Duration,
     name_patience: Duration,
-    account_names: Box<dyn AccountNames>,
+    account_names: Arc<dyn AccountNames>,
     resolvers: Vec<Resolver>,
     trust_hidden_translation: bool,
     holder_search: HolderSearch,
+    policy: Option<Source>,
 }
 
 impl Default for StackBuilder {
@@ -30,10 +34,11 @@ impl Default for StackBuilder {
             names: 4_096,
             name_age: Duration::from_secs(60),
             name_patience: Duration::from_secs(1),
-            account_names: Box::new(SystemAccounts),
+            account_names: Arc::new(SystemAccounts),
             resolvers: vec![Resolver::Kernel],
             trust_hidden_translation: false,
             holder_search: HolderSearch::All,
+            policy: None,
         }
     }
 }
@@ -68,9 +73,9 @@ impl StackBuilder {
         self
     }
 
-    /// Where account names come from; the system's name service unless said otherwise.
+    /// Where account names come from, also the caller's own where the policy asks for them; the system's name service unless said otherwise.
     pub fn account_names(mut self, source: impl AccountNames) -> Self {
-        self.account_names = Box::new(source);
+        self.account_names = Arc::new(source);
         self
     }
 
@@ -100,14 +105,42 @@ impl StackBuilder {
         self
     }
 
-    /// The stack.
+    /// The policy that says who may ask, instead of a file.
+    ///
+    /// Of this and [`policy_file`](Self::policy_file) the last call counts. Without either the file
+    /// is what the environment variable `PARTNER_INFO_POLICY` names, except in a set-id program;
+    /// else `/etc/partner-info/policy.toml`, if it is there; else the embedded default is in force,
+    /// [`Policy::embedded`].
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = Some(Source::Given(policy));
+        self
+    }
+
+    /// The file with the policy that says who may ask. It must be there.
+    ///
+    /// A change is noticed within a second, by the next set or get, which then reads the file;
+    /// [`Stack::reload_policy`] does so at once. A file that breaks a rule, cannot be read or is
+    /// gone leaves in force what it said before, and that is logged. Where there is no before,
+    /// everything that needs authorization is
+    /// [`NotAuthorized`](crate::ErrorKind::NotAuthorized), for everybody: so the stack is made in
+    /// any case. [`Stack::policy_status`] tells.
+    pub fn policy_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.policy = Some(Source::File(path.into()));
+        self
+    }
+
+    /// The stack. Reads the policy file.
     #[must_use]
     pub fn build(self) -> Stack {
+        let names = Arc::clone(&self.account_names);
+        let names = Names::new(names, self.name_age, self.name_patience);
+        let policy = self.policy.unwrap_or_else(Source::of_environment);
         let limits = Limits { age: self.name_age, names: self.names };
         Stack {
             inner: Arc::new(Inner {
                 table: Table::new(self.connections),
                 listeners: Listeners::new(),
+                authority: Authority::new(policy, names),
                 accounts: Accounts::new(self.account_names, limits),
                 tokens: Tokens::new(self.holder_search),
                 resolvers: self.resolvers,
@@ -128,6 +161,7 @@ impl std::fmt::Debug for StackBuilder {
             .field("resolvers", &self.resolvers)
             .field("trust_hidden_translation", &self.trust_hidden_translation)
             .field("holder_search", &self.holder_search)
+            .field("policy", &self.policy)
             .finish_non_exhaustive()
     }
 }

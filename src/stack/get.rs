@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use super::authority::NamesWait;
 use super::table::{Record, Slow, SocketKey, not_a_socket};
 use super::{Resolver, Stack};
 use crate::accounts::Lookup;
@@ -14,6 +15,7 @@ use crate::kernel::resolver::{self, Failure};
 use crate::kernel::sys::{self, Errno, Socket, errno};
 use crate::kernel::verify::{Owner, Protocol, Verdict};
 use crate::kernel::{Endpoint, sys::addresses};
+use crate::policy::PartnerStack;
 use crate::retrieval::{Found, Holding, Name, Outcome, Step, TokenRead, TokenState};
 use crate::token::Uid;
 
@@ -39,6 +41,8 @@ pub(crate) struct Waiting {
     record: Arc<Record>,
     request: PartnerRequest,
     deadline: Option<Instant>,
+    /// While the caller's right depends on names that are not here yet.
+    names: Option<NamesWait>,
 }
 
 /// How the first step of a get ended.
@@ -59,6 +63,8 @@ impl Stack {
             Err(Errno(errno::ENOTCONN)) => {}
             Err(error) => return Err(not_a_socket(error)),
         }
+        // Names that are on their way do not hold up a set: it tells nothing, and gets are asked.
+        self.authorize(socket, request, PartnerStack::Own)?;
         if sys::is_listening(socket).map_err(not_a_socket)? {
             let local = addresses::local(socket).map_err(not_a_socket)?;
             let local = local.ok_or(Error::new(ErrorKind::NotTcp))?;
@@ -102,6 +108,7 @@ impl Stack {
         request: PartnerRequest,
     ) -> Result<PartnerInfo, Error> {
         let connection = connected(socket)?;
+        self.authorize_at_once(socket, request)?;
         let known = self.inner.table.get(connection.key, connection.peer());
         if let Some(answer) = known.as_deref().and_then(|record| saved(record, request)) {
             return Ok(answer);
@@ -137,13 +144,17 @@ impl Stack {
         now: Instant,
     ) -> Result<Begun, Error> {
         let connection = connected(socket)?;
+        let names = self.authorize(socket, request, PartnerStack::Own)?.wait();
         let peer = connection.peer();
         let known = self.inner.table.get(connection.key, peer);
-        if let Some(answer) = known.as_deref().and_then(|record| saved(record, request)) {
+        if names.is_none()
+            && let Some(answer) = known.as_deref().and_then(|record| saved(record, request))
+        {
             return Ok(Begun::Answered(answer));
         }
         let (record, first) = match known {
             Some(record) => (record, None),
+            None if names.is_some() => (self.inner.table.get_or_new(connection.key, peer), None),
             // Nothing is known of this connection: what can be answered at once needs no state.
             None => match self.answer_at_once(socket, connection, request, now)? {
                 Ok(answer) => return Ok(Begun::Answered(answer)),
@@ -153,7 +164,9 @@ impl Stack {
         {
             let mut slow = record.lock();
             self.add_late_names(&mut slow, now);
-            if let Some(answer) = slow.retrieval.settled(request) {
+            if names.is_none()
+                && let Some(answer) = slow.retrieval.settled(request)
+            {
                 let answer = answer.map(|found| PartnerInfo::new(found, request))?;
                 return Ok(Begun::Answered(answer));
             }
@@ -168,7 +181,7 @@ impl Stack {
             }
         }
         let deadline = now.checked_add(timeout);
-        Ok(Begun::Waiting(Waiting { connection, record, request, deadline }))
+        Ok(Begun::Waiting(Waiting { connection, record, request, deadline, names }))
     }
 
     /// The answer, if no wait is needed for it; else what the resolvers came to.
@@ -324,6 +337,12 @@ impl Stack {
     fn ask_kernel(&self, socket: Socket<'_>, at: Connected, what: PartnerRequest) -> Outcome {
         let connected = resolver::Connected { cookie: at.key.cookie, remote: at.remote };
         match resolver::resolve(socket, connected, self.inner.trust_hidden_translation) {
+            Ok(Verdict::NotInThisStack) => {
+                match self.authorize(socket, what, PartnerStack::Other) {
+                    Ok(_) => judge(Verdict::NotInThisStack, what),
+                    Err(refused) => Outcome::Failed(refused),
+                }
+            }
             Ok(verdict) => judge(verdict, what),
             Err(failure) => Outcome::Failed(failed(failure)),
         }
@@ -352,6 +371,13 @@ impl Waiting {
         waker: &Waker,
         now: Instant,
     ) -> WaitingPoll {
+        if let Some(names) = &mut self.names {
+            match names.poll(stack, socket, self.deadline, now) {
+                Ok(None) => self.names = None,
+                Ok(Some(at)) => return WaitingPoll::Until(Some(at)),
+                Err(refused) => return WaitingPoll::Ready(Err(refused)),
+            }
+        }
         let mut slow = self.record.lock();
         slow.retrieval.handle_wake();
         loop {

@@ -1,5 +1,6 @@
 //! The context of all gets: what is kept, whom to ask, and how long a name may take.
 
+mod authority;
 mod builder;
 mod get;
 mod listeners;
@@ -9,6 +10,8 @@ mod tokens;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use authority::Authority;
+pub use authority::{PolicyFileError, PolicyInForce, PolicyStatus};
 pub use builder::StackBuilder;
 #[cfg(feature = "tokio")]
 pub(crate) use get::{Begun, Waiting, WaitingPoll};
@@ -45,6 +48,7 @@ pub struct Stack {
 struct Inner {
     table: Table,
     listeners: Listeners,
+    authority: Authority,
     accounts: Accounts,
     tokens: Tokens,
     resolvers: Vec<Resolver>,
@@ -106,6 +110,7 @@ impl Stack {
     ///
     /// # Errors
     ///
+    /// - [`NotAuthorized`](crate::ErrorKind::NotAuthorized): the policy does not permit this caller.
     /// - [`TooLate`](crate::ErrorKind::TooLate): the socket is connected already.
     /// - [`NotTcp`](crate::ErrorKind::NotTcp): the descriptor is not a TCP socket.
     /// - [`Io`](crate::ErrorKind::Io): a system call failed; the message names it.
@@ -126,6 +131,7 @@ impl Stack {
     ///
     /// # Errors
     ///
+    /// - [`NotAuthorized`](crate::ErrorKind::NotAuthorized): the policy does not permit this caller.
     /// - [`NotRequested`](crate::ErrorKind::NotRequested): nothing was set, and nothing is saved.
     /// - [`InProgress`](crate::ErrorKind::InProgress): not here yet. Get again later.
     /// - [`Unidentified`](crate::ErrorKind::Unidentified): asked, and no trustworthy answer exists;

@@ -100,6 +100,15 @@ pub(crate) mod addresses {
     }
 }
 
+/// `CLOCK_MONOTONIC_COARSE` of clock_gettime(2), in milliseconds: a read from memory that is some
+/// milliseconds behind.
+#[inline]
+pub(crate) fn coarse_milliseconds() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+    // Neither is ever negative.
+    now.tv_sec.unsigned_abs() * 1_000 + now.tv_nsec.unsigned_abs() / 1_000_000
+}
+
 /// The text of a file under /proc.
 pub(crate) fn read_text(path: &str) -> Result<String, Errno> {
     std::fs::read_to_string(path)

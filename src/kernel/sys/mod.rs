@@ -3,13 +3,18 @@
 //! Everything here fails with an errno; what a failure means is decided by its callers.
 
 #[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
+mod caller;
+pub(crate) mod file;
+#[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
 mod linux;
 #[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
 mod options;
 #[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
 mod wipe_on_fork;
 #[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
-pub(crate) use linux::{Netlink, addresses, read_text};
+pub(crate) use caller::{distrusts_environment, effective_uid, groups, host_name, is_privileged};
+#[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
+pub(crate) use linux::{Netlink, addresses, coarse_milliseconds, read_text};
 #[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
 pub(crate) use options::{
     bound_device, cookie, inode, is_listening, namespace_cookie, original_destination, protocol,

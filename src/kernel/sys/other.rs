@@ -89,6 +89,33 @@ pub(crate) fn read_text(_: &str) -> Result<String, Errno> {
     Err(NOT_LINUX)
 }
 
+/// Milliseconds since the first call.
+pub(crate) fn coarse_milliseconds() -> u64 {
+    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    let start = START.get_or_init(std::time::Instant::now);
+    u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(crate) fn effective_uid() -> u32 {
+    u32::MAX
+}
+
+pub(crate) fn groups() -> Result<Vec<u32>, Errno> {
+    Err(NOT_LINUX)
+}
+
+pub(crate) fn is_privileged(_: Socket<'_>) -> bool {
+    false
+}
+
+pub(crate) fn host_name() -> String {
+    String::from("localhost")
+}
+
+pub(crate) fn distrusts_environment() -> bool {
+    true
+}
+
 pub(crate) fn generation() -> u32 {
     1
 }
