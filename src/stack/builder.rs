@@ -73,7 +73,8 @@ impl StackBuilder {
         self
     }
 
-    /// Where account names come from, also the caller's own where the policy asks for them; the system's name service unless said otherwise.
+    /// Where account names come from, also the caller's own where the policy asks for them; the
+    /// system's name service unless said otherwise.
     pub fn account_names(mut self, source: impl AccountNames) -> Self {
         self.account_names = Arc::new(source);
         self

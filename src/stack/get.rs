@@ -337,12 +337,6 @@ impl Stack {
     fn ask_kernel(&self, socket: Socket<'_>, at: Connected, what: PartnerRequest) -> Outcome {
         let connected = resolver::Connected { cookie: at.key.cookie, remote: at.remote };
         match resolver::resolve(socket, connected, self.inner.trust_hidden_translation) {
-            Ok(Verdict::NotInThisStack) => {
-                match self.authorize(socket, what, PartnerStack::Other) {
-                    Ok(_) => judge(Verdict::NotInThisStack, what),
-                    Err(refused) => Outcome::Failed(refused),
-                }
-            }
             Ok(verdict) => judge(verdict, what),
             Err(failure) => Outcome::Failed(failed(failure)),
         }

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
-use partner_info::policy::Policy;
 use partner_info::prelude::*;
 use partner_info::{AccountNames, Error, Stack};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_keep_capabilities};
@@ -228,7 +227,7 @@ async fn other_stack() {
     cabled.send(()).unwrap();
     other_listens.recv().unwrap();
     let stream = TcpStream::connect("10.9.9.2:8080").await.unwrap();
-    let stack = Stack::builder().policy(Policy::embedded()).build();
+    let stack = Stack::builder().build();
     println!("{}", say(stack.get_partner_info(&stream, USER, PATIENCE).await));
     become_daemon();
     println!("{}", say(stack.get_partner_info(&stream, USER, PATIENCE).await));
