@@ -22,7 +22,7 @@ use partner_info::Stack;
 use partner_info::prelude::*;
 use support::counting::{self, Counting};
 use support::floor::Floor;
-use support::{Connections, Crowd, echo, report};
+use support::{Connections, Crowd, echo, paired, report};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -45,37 +45,32 @@ fn main() {
     let _guard = runtime.enter();
 
     let connections = runtime.block_on(Connections::new(CONNECTIONS));
-    for others in OTHERS {
+    let [few, many] = OTHERS.map(|others| {
         let _crowd = runtime.block_on(Crowd::new(others));
-        lookups(&mut criterion, &connections, others);
-    }
-    saved(&mut criterion, &connections);
+        lookups(&mut criterion, &connections, others)
+    });
+    let saved = saved(&mut criterion, &connections);
     criterion.final_summary();
 
     let memory = runtime.block_on(memory());
     let rates = echo::compare();
-    let median = |name: &str| report::median(&results, name);
     report::print(&[
         report::Line::at_most(
             "fresh get / raw exact netlink round trip, 10 other sockets",
-            median("fresh/10") / median("floor_netlink/10"),
+            few.ratio,
             3.0,
         ),
         report::Line::at_most(
             "fresh get / raw exact netlink round trip, 20,000 other sockets",
-            median("fresh/20000") / median("floor_netlink/20000"),
+            many.ratio,
             3.0,
         ),
         report::Line::at_most(
             "fresh get, 20,000 other sockets / 10",
-            median("fresh/20000") / median("fresh/10"),
+            many.nanoseconds / few.nanoseconds,
             1.3,
         ),
-        report::Line::at_most(
-            "saved get / getsockopt(SO_COOKIE)",
-            median("saved") / median("floor_so_cookie"),
-            2.5,
-        ),
+        report::Line::at_most("saved get / getsockopt(SO_COOKIE)", saved, 2.5),
         report::Line::at_most("allocations in 1,000 saved gets", memory.allocations, 0.0),
         report::Line::at_most("bytes kept a connection", memory.bytes, 256.0),
         report::Line::at_least("echo server: connections/s, asking / not", rates.ratio(), 0.85),
@@ -88,33 +83,53 @@ fn forgetful() -> Stack {
     Stack::builder().connections(1).build()
 }
 
-fn lookups(criterion: &mut Criterion, connections: &Connections, others: usize) {
+/// A fresh get among other sockets.
+struct Fresh {
+    /// How many times as long as its floor.
+    ratio: f64,
+    nanoseconds: f64,
+}
+
+fn lookups(criterion: &mut Criterion, connections: &Connections, others: usize) -> Fresh {
     let mut floor = Floor::new(&connections.servers);
     criterion.bench_with_input(BenchmarkId::new("floor_netlink", others), &others, |b, _| {
         b.iter(|| black_box(floor.round_trip()));
     });
     let stack = forgetful();
     warm(&stack, connections);
+    let mut next = connections.servers.iter().cycle();
+    let mut fresh = || {
+        let stream = next.next().expect("a cycle");
+        let get = stack.get_partner_info(stream, USER, Duration::from_secs(1));
+        black_box(get.now_or_never().expect("known at once").expect("an answer"))
+    };
     criterion.bench_with_input(BenchmarkId::new("fresh", others), &others, |b, _| {
-        let mut next = connections.servers.iter().cycle();
-        b.iter(|| {
-            let stream = next.next().expect("a cycle");
-            let get = stack.get_partner_info(stream, USER, Duration::from_secs(1));
-            black_box(get.now_or_never().expect("known at once").expect("an answer"))
-        });
+        b.iter(&mut fresh);
     });
+    let ratio = paired::ratio(
+        || {
+            black_box(floor.round_trip());
+        },
+        || drop(fresh()),
+    );
+    Fresh { ratio, nanoseconds: paired::nanoseconds(|| drop(fresh())) }
 }
 
-fn saved(criterion: &mut Criterion, connections: &Connections) {
+/// How many times as long as its floor a saved get takes.
+fn saved(criterion: &mut Criterion, connections: &Connections) -> f64 {
     let stream = &connections.servers[0];
-    criterion.bench_function("floor_so_cookie", |b| {
-        b.iter(|| black_box(rustix::net::sockopt::socket_cookie(stream).expect("a cookie")));
-    });
+    let floor = || black_box(rustix::net::sockopt::socket_cookie(stream).expect("a cookie"));
+    criterion.bench_function("floor_so_cookie", |b| b.iter(floor));
     let stack = Stack::builder().build();
     warm(&stack, connections);
-    criterion.bench_function("saved", |b| {
-        b.iter(|| black_box(stack.try_get_partner_info(stream, USER).expect("saved")));
-    });
+    let saved = || black_box(stack.try_get_partner_info(stream, USER).expect("saved"));
+    criterion.bench_function("saved", |b| b.iter(saved));
+    paired::ratio(
+        || {
+            floor();
+        },
+        || drop(saved()),
+    )
 }
 
 /// Asks about every connection until all names are known.

@@ -4,6 +4,7 @@
 pub mod counting;
 pub mod echo;
 pub mod floor;
+pub mod paired;
 pub mod report;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};

@@ -1,7 +1,5 @@
 //! The promised ratios of one run.
 
-use std::path::Path;
-
 pub struct Line {
     what: &'static str,
     value: f64,
@@ -30,15 +28,4 @@ pub fn print(lines: &[Line]) {
         let holds = if line.holds() { "yes" } else { "NO" };
         println!("| {} | {:.2} | {sign} {} | {holds} |", line.what, line.value, line.bound);
     }
-}
-
-/// The median, in nanoseconds, that criterion wrote for this benchmark; NaN where the benchmark
-/// was filtered out.
-pub fn median(results: &Path, name: &str) -> f64 {
-    let file = results.join(name).join("new/estimates.json");
-    let Ok(text) = std::fs::read_to_string(&file) else {
-        return f64::NAN;
-    };
-    let estimates: serde_json::Value = serde_json::from_str(&text).expect("criterion's JSON");
-    estimates["median"]["point_estimate"].as_f64().unwrap_or(f64::NAN)
 }

@@ -5,7 +5,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::authority::NamesWait;
-use super::table::{Record, Slow, SocketKey, not_a_socket};
+use super::table::{Known, Record, Slow, SocketKey, not_a_socket};
 use super::{Resolver, Stack};
 use crate::accounts::Lookup;
 use crate::error::{Error, ErrorKind, Reason};
@@ -109,13 +109,10 @@ impl Stack {
     ) -> Result<PartnerInfo, Error> {
         let connection = connected(socket)?;
         self.authorize_at_once(socket, request)?;
-        let known = self.inner.table.get(connection.key, connection.peer());
-        if let Some(answer) = known.as_deref().and_then(|record| saved(record, request)) {
-            return Ok(answer);
-        }
-        let record = match known {
-            Some(record) => record,
-            None => self.inherit(socket, connection)?,
+        let record = match self.inner.table.look(connection.key, connection.peer(), request) {
+            Known::Answer(found) => return Ok(PartnerInfo::new(found, request)),
+            Known::Record(record) => record,
+            Known::Nothing => self.inherit(socket, connection)?,
         };
         let now = Instant::now();
         let mut slow = record.lock();
@@ -146,17 +143,17 @@ impl Stack {
         let connection = connected(socket)?;
         let names = self.authorize(socket, request, PartnerStack::Own)?.wait();
         let peer = connection.peer();
-        let known = self.inner.table.get(connection.key, peer);
-        if names.is_none()
-            && let Some(answer) = known.as_deref().and_then(|record| saved(record, request))
-        {
-            return Ok(Begun::Answered(answer));
-        }
-        let (record, first) = match known {
-            Some(record) => (record, None),
-            None if names.is_some() => (self.inner.table.get_or_new(connection.key, peer), None),
+        let (record, first) = match self.inner.table.look(connection.key, peer, request) {
+            Known::Answer(found) if names.is_none() => {
+                return Ok(Begun::Answered(PartnerInfo::new(found, request)));
+            }
+            Known::Record(record) => (record, None),
+            Known::Answer(_) => (self.inner.table.get_or_new(connection.key, peer), None),
+            Known::Nothing if names.is_some() => {
+                (self.inner.table.get_or_new(connection.key, peer), None)
+            }
             // Nothing is known of this connection: what can be answered at once needs no state.
-            None => match self.answer_at_once(socket, connection, request, now)? {
+            Known::Nothing => match self.answer_at_once(socket, connection, request, now)? {
                 Ok(answer) => return Ok(Begun::Answered(answer)),
                 Err(outcome) => (self.inner.table.get_or_new(connection.key, peer), Some(outcome)),
             },
@@ -418,12 +415,6 @@ fn connected(socket: Socket<'_>) -> Result<Connected, Error> {
         }),
         Err(error) => Err(not_a_socket(error)),
     }
-}
-
-#[inline]
-fn saved(record: &Record, request: PartnerRequest) -> Option<PartnerInfo> {
-    let saved = record.saved()?;
-    saved.covers.contains(request).then(|| PartnerInfo::new(saved.clone(), request))
 }
 
 fn failed(failure: Failure) -> Error {

@@ -1,12 +1,13 @@
 //! What is kept of connections: a bounded table keyed by the kernel's own number of a socket.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use quick_cache::sync::Cache;
 
 use crate::error::{Error, ErrorKind};
-use crate::info::Credentials;
+use crate::info::{Credentials, PartnerRequest};
 use crate::kernel::Endpoint;
 use crate::kernel::sys::{self, Errno, NOT_LINUX, Socket, errno};
 use crate::retrieval::Retrieval;
@@ -62,6 +63,26 @@ pub(crate) fn not_a_socket(Errno(number): Errno) -> Error {
     }
 }
 
+/// What is kept of a socket.
+#[derive(Clone)]
+enum Kept {
+    /// The answer was there at once, and nothing else is to be known: the usual case, kept in
+    /// place.
+    Answer {
+        peer: Endpoint,
+        found: Credentials,
+    },
+    Record(Arc<Record>),
+}
+
+/// What is known of a connection that somebody asks about.
+pub(crate) enum Known {
+    /// All that was asked for.
+    Answer(Credentials),
+    Record(Arc<Record>),
+    Nothing,
+}
+
 /// One connection.
 pub(crate) struct Record {
     /// The same socket may be disconnected and connected anew with connect(2) and `AF_UNSPEC`; its
@@ -113,80 +134,108 @@ impl Record {
 
 /// Records by socket, never more than its capacity.
 pub(crate) struct Table {
-    records: Cache<SocketKey, Arc<Record>>,
+    kept: Cache<SocketKey, Kept>,
 }
 
 impl Table {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { records: Cache::new(capacity) }
+        Self { kept: Cache::new(capacity) }
+    }
+
+    /// What is known of this connection that answers `request`, or may come to answer it; nothing
+    /// of an earlier connection of the same socket.
+    #[inline]
+    pub(crate) fn look(&self, key: SocketKey, peer: Endpoint, request: PartnerRequest) -> Known {
+        match self.kept.get(&key) {
+            None => Known::Nothing,
+            Some(Kept::Answer { peer: known, .. }) if known != peer => Known::Nothing,
+            Some(Kept::Answer { found, .. }) if found.covers.contains(request) => {
+                Known::Answer(found)
+            }
+            Some(kept) => self.record_of(key, peer, kept).map_or(Known::Nothing, |record| {
+                match record.saved().filter(|saved| saved.covers.contains(request)) {
+                    Some(saved) => Known::Answer(saved.clone()),
+                    None => Known::Record(record),
+                }
+            }),
+        }
     }
 
     /// The record of this connection; not one of an earlier connection of the same socket.
-    #[inline]
     pub(crate) fn get(&self, key: SocketKey, peer: Endpoint) -> Option<Arc<Record>> {
-        let record = self.records.get(&key)?;
-        match record.peer {
-            Some(known) if known == peer => Some(record),
-            Some(_) => None,
-            // Set before connect: this is the connection it was set for.
-            None => Some(self.replace(key, peer, &record)),
+        self.record_of(key, peer, self.kept.get(&key)?)
+    }
+
+    fn record_of(&self, key: SocketKey, peer: Endpoint, kept: Kept) -> Option<Arc<Record>> {
+        match kept {
+            Kept::Answer { peer: known, found } => (known == peer).then(|| {
+                let record = Record { saved: OnceLock::from(found), ..Record::new(Some(peer)) };
+                self.put(key, record)
+            }),
+            Kept::Record(record) => match record.peer {
+                Some(known) => (known == peer).then_some(record),
+                // Set before connect: this is the connection it was set for.
+                None => Some(self.replace(key, peer, &record)),
+            },
         }
     }
 
     /// The record of a socket that is not connected.
     pub(crate) fn get_unconnected(&self, key: SocketKey) -> Option<Arc<Record>> {
-        self.records.get(&key).filter(|record| record.peer.is_none())
+        match self.kept.get(&key)? {
+            Kept::Record(record) if record.peer.is_none() => Some(record),
+            Kept::Record(_) | Kept::Answer { .. } => None,
+        }
     }
 
     /// As [`get`](Self::get), and a new record where there is none.
     pub(crate) fn get_or_new(&self, key: SocketKey, peer: Endpoint) -> Arc<Record> {
-        let record = self.get_or_insert(key, Some(peer));
-        if record.peer == Some(peer) { record } else { self.replace(key, peer, &record) }
+        let kept = self.get_or_insert(key, Some(peer));
+        self.record_of(key, peer, kept).unwrap_or_else(|| self.put(key, Record::new(Some(peer))))
     }
 
     /// Keeps credentials for a connection of which nothing was known.
+    #[inline]
     pub(crate) fn save(&self, key: SocketKey, peer: Endpoint, found: Credentials) {
-        let saved = OnceLock::from(found);
-        let record = Record { peer: Some(peer), saved, slow: OnceLock::new() };
-        self.records.insert(key, Arc::new(record));
+        self.kept.insert(key, Kept::Answer { peer, found });
     }
 
     /// The record of a socket that is not connected yet.
     pub(crate) fn get_or_new_unconnected(&self, key: SocketKey) -> Arc<Record> {
-        let record = self.get_or_insert(key, None);
-        if record.peer.is_none() {
-            return record;
+        match self.get_or_insert(key, None) {
+            Kept::Record(record) if record.peer.is_none() => record,
+            Kept::Record(_) | Kept::Answer { .. } => self.put(key, Record::new(None)),
         }
-        let fresh = Arc::new(Record::new(None));
-        self.records.insert(key, Arc::clone(&fresh));
-        fresh
     }
 
-    fn get_or_insert(&self, key: SocketKey, peer: Option<Endpoint>) -> Arc<Record> {
-        let make = || Ok::<_, std::convert::Infallible>(Arc::new(Record::new(peer)));
-        match self.records.get_or_insert_with(&key, make) {
-            Ok(record) => record,
+    fn get_or_insert(&self, key: SocketKey, peer: Option<Endpoint>) -> Kept {
+        let make = || Ok::<_, Infallible>(Kept::Record(Arc::new(Record::new(peer))));
+        match self.kept.get_or_insert_with(&key, make) {
+            Ok(kept) => kept,
         }
+    }
+
+    fn put(&self, key: SocketKey, record: Record) -> Arc<Record> {
+        let record = Arc::new(record);
+        self.kept.insert(key, Kept::Record(Arc::clone(&record)));
+        record
     }
 
     /// A new connection of a known socket: it keeps what was set, and nothing else.
     fn replace(&self, key: SocketKey, peer: Endpoint, old: &Record) -> Arc<Record> {
-        let record = Arc::new(Record::new(Some(peer)));
-        if old.peer.is_none()
-            && let Some(what) = old.lock().retrieval.requested()
-        {
+        let record = Record::new(Some(peer));
+        if let Some(what) = old.lock().retrieval.requested() {
             record.lock().retrieval.handle_set(what);
         }
-        self.records.insert(key, Arc::clone(&record));
-        record
+        self.put(key, record)
     }
 
     pub(crate) fn forget(&self, key: SocketKey) {
-        self.records.remove(&key);
+        self.kept.remove(&key);
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.records.len()
+        self.kept.len()
     }
 }
 
@@ -199,7 +248,7 @@ impl fmt::Debug for Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::info::PartnerRequest;
+    use crate::info::Routing;
 
     fn key(cookie: u64) -> SocketKey {
         SocketKey { cookie, namespace: 0 }
@@ -230,6 +279,35 @@ mod tests {
         assert!(!Arc::ptr_eq(&first, &second));
         assert!(table.get(key(1), peer(1)).is_none(), "the first is forgotten");
         assert!(table.get(key(2), peer(2)).is_none(), "another socket is another connection");
+    }
+
+    #[test]
+    fn h31_an_answer_kept_in_place_is_one_connection_s() {
+        const USER: PartnerRequest = PartnerRequest::USER_ID;
+        let table = Table::new(10);
+        let found = Credentials {
+            covers: USER,
+            user: None,
+            process_user: None,
+            token: None,
+            name_late: false,
+            routing: Routing::SAME_STACK,
+        };
+        table.save(key(1), peer(1), found.clone());
+        for _ in 0..2 {
+            let known = table.look(key(1), peer(1), USER);
+            assert!(matches!(known, Known::Answer(answer) if answer == found));
+            assert!(matches!(table.look(key(1), peer(2), USER), Known::Nothing));
+            assert!(matches!(table.look(key(2), peer(1), USER), Known::Nothing));
+            // More than is kept needs the record, which has what was kept.
+            let known = table.look(key(1), peer(1), PartnerRequest::all());
+            let Known::Record(record) = known else { panic!("a record") };
+            assert_eq!(record.saved(), Some(&found));
+            assert_eq!(record.lock().retrieval.saved(), Some(&found));
+        }
+        assert!(table.get_unconnected(key(1)).is_none());
+        table.forget(key(1));
+        assert!(matches!(table.look(key(1), peer(1), USER), Known::Nothing));
     }
 
     #[test]
