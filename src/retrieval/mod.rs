@@ -234,7 +234,8 @@ impl Retrieval {
         }
     }
 
-    /// An outcome that was there before the retrieval began.
+    /// An outcome that was there before the retrieval began. It is of no use where more was saved
+    /// meanwhile than it was asked for: what is saved is retrieved anew with the rest.
     pub(crate) fn handle_first_outcome(
         &mut self,
         request: PartnerRequest,
@@ -242,7 +243,8 @@ impl Retrieval {
         patience: Duration,
         now: Instant,
     ) {
-        if matches!(self.phase, Phase::Rest) && self.settled(request).is_none() {
+        let whole = self.saved.as_ref().is_none_or(|saved| request.contains(saved.covers));
+        if whole && matches!(self.phase, Phase::Rest) && self.settled(request).is_none() {
             self.begin(request);
             self.handle_outcome(outcome, patience, now);
         }

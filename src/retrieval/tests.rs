@@ -525,3 +525,28 @@ proptest::proptest! {
         proptest::prop_assert_eq!(uid(bench.wait(USER, PATIENCE)), 1000);
     }
 }
+
+#[test]
+fn an_early_outcome_that_tells_less_than_was_saved_meanwhile_is_of_no_use() {
+    let mut bench = Bench::new();
+    let (user, token_alone) = (PartnerRequest::USER_ID, PartnerRequest::UTOKEN);
+    // Another get was answered while the resolvers were asked for the token alone.
+    bench.retrieval = Retrieval::with_saved(Credentials {
+        covers: user,
+        user: Some(UserId::new(1000, None)),
+        process_user: None,
+        token: None,
+        name_late: false,
+        routing: Routing::SAME_STACK,
+    });
+    bench.outcome = found_to_read();
+    bench.token = Some(token(1000));
+    bench.retrieval.begin_wait().unwrap();
+    let read = TokenState::Read(token(1000));
+    let early = Found { uid: None, routing: Routing::SAME_STACK, token: read };
+    let early = Outcome::Found(early);
+    bench.retrieval.handle_first_outcome(token_alone, early, PATIENCE, bench.now);
+    let found = bench.step(token_alone, None).expect("read").expect("found");
+    assert_eq!(found.covers, PartnerRequest::all());
+    assert_eq!(found.user.map(|user| user.uid()), Some(1000), "what it covers is there");
+}
