@@ -1,7 +1,9 @@
 //! What the fuzz targets of `fuzz/` call: one check for each, which panics where an invariant is
 //! broken. Compiled for the fuzzer and for the tests alone, which replay the seeds.
 
+pub use crate::kernel::fuzzing::check_netlink;
 pub use crate::policy::fuzzing::{check_file, check_match};
+pub use crate::retrieval::fuzzing::check_retrieval;
 
 #[cfg(test)]
 mod tests {
@@ -18,6 +20,16 @@ mod tests {
             .map(|seed| fs::read(seed.unwrap().path()).unwrap())
             .collect();
         (contents.len(), contents.iter().filter(|data| check(data)).count())
+    }
+
+    #[test]
+    fn netlink() {
+        assert_eq!(replay("netlink", super::check_netlink), (14, 10));
+    }
+
+    #[test]
+    fn retrieval() {
+        assert_eq!(replay("retrieval", super::check_retrieval), (13, 10));
     }
 
     #[test]

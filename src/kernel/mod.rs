@@ -7,6 +7,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 pub(crate) mod conntrack;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub(crate) mod netlink;
 #[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
 pub(crate) mod process;

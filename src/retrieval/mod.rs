@@ -1,6 +1,8 @@
 //! The states of one connection, as semantics.md's two tables have them. No clock, no socket, no
 //! task: instants come in, and what to do next comes out.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod naming;
 mod step;
 
