@@ -69,6 +69,9 @@ impl Stack {
             let local = addresses::local(socket).map_err(not_a_socket)?;
             let local = local.ok_or(Error::new(ErrorKind::NotTcp))?;
             self.inner.listeners.set(key, local.into(), request);
+            if request.contains(PartnerRequest::UTOKEN) {
+                self.inner.tokens.prepare_once();
+            }
         } else {
             self.inner.table.get_or_new_unconnected(key).lock().retrieval.handle_set(request);
         }

@@ -91,7 +91,8 @@ impl Stack {
 
     /// Reads the descriptors of all processes ahead, on a thread of its own, so that the first
     /// question for a token finds them read. Returns at once. For a program that asks for tokens:
-    /// once, when it starts.
+    /// once, when it starts. The first [`set_partner_info`](Self::set_partner_info) that asks for
+    /// tokens on a listening socket does it by itself.
     pub fn prepare_tokens(&self) {
         self.inner.tokens.prepare();
     }

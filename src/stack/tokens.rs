@@ -1,5 +1,6 @@
 //! Reading the processes behind a socket, off the caller's thread.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 
@@ -13,6 +14,7 @@ const LIMITS: Limits = Limits { threads: 1, queue: 1024 };
 #[derive(Debug)]
 pub(crate) struct Tokens {
     workers: Workers<Task>,
+    prepared: AtomicBool,
 }
 
 enum Task {
@@ -58,7 +60,7 @@ impl Tokens {
                 Task::Prepare => finder.warm(),
             }
         });
-        Self { workers }
+        Self { workers, prepared: AtomicBool::new(false) }
     }
 
     /// Has the token read; `None` where too many are asked for already.
@@ -68,7 +70,15 @@ impl Tokens {
         Some(job)
     }
 
+    /// Prepares once: for the first sign that many tokens will be asked for.
+    pub(crate) fn prepare_once(&self) {
+        if !self.prepared.swap(true, Ordering::Relaxed) {
+            self.prepare();
+        }
+    }
+
     pub(crate) fn prepare(&self) {
+        self.prepared.store(true, Ordering::Relaxed);
         // Where the queue is full, the tables are being read in any case.
         let _ = self.workers.give(Task::Prepare);
     }

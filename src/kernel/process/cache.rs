@@ -8,11 +8,17 @@
 //! (Processes that share one table without being threads of each other, `clone(CLONE_FILES)`
 //! without `CLONE_THREAD`, would be an exception; nothing common makes them.)
 //!
+//! The list of processes is believed by the same kind of proof: while the kernel's count of started
+//! processes stands, none has come that is not in it.
+//!
 //! What was found is believed even less: a remembered holder only says where to look first.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::io;
+use std::num::NonZeroU64;
+use std::sync::Arc;
 
-use super::sys::{Entry, cpu_clock};
+use super::sys::{Entry, Proc, cpu_clock};
 use super::table::{Hit, Table};
 use crate::token::{Pid, Uid};
 
@@ -30,6 +36,15 @@ const HOLDERS_TRIED: usize = 8;
 pub(super) struct Tables {
     known: HashMap<Pid, Known>,
     sockets: usize,
+    census: Option<Census>,
+}
+
+/// The processes there were.
+#[derive(Debug)]
+struct Census {
+    /// The count of started processes before they were listed.
+    forks: NonZeroU64,
+    entries: Arc<[Entry]>,
 }
 
 #[derive(Debug)]
@@ -59,6 +74,28 @@ impl Tables {
             }
             Some(_) | None => Belief::Unknown,
         }
+    }
+
+    /// All processes there are, in ascending order of pid, and perhaps some that have exited. The
+    /// very same list as the last time if none was started since.
+    pub(super) fn present(&mut self, proc: &Proc) -> io::Result<Arc<[Entry]>> {
+        // Counted before they are listed: who is started meanwhile is looked for the next time.
+        let forks = proc.forks();
+        if let Some(census) = &self.census
+            && Some(census.forks) == forks
+        {
+            return Ok(Arc::clone(&census.entries));
+        }
+        let mut entries = proc.processes()?;
+        entries.sort_unstable();
+        let entries = Arc::from(entries);
+        self.census = forks.map(|forks| Census { forks, entries: Arc::clone(&entries) });
+        Ok(entries)
+    }
+
+    /// Where the socket was when tables were last read: a place to look at first, and no more.
+    pub(super) fn hint(&self, socket: u64) -> Option<Hit> {
+        self.known.iter().find_map(|(&pid, known)| known.table.find(pid, socket))
     }
 
     /// Remembers a table that was just read.
@@ -100,13 +137,7 @@ fn judge(table: &Table, pid: Pid, socket: u64, clock: Option<i128>) -> Belief {
     if clock != Some(table.clock) {
         return Belief::Unknown;
     }
-    let first = table.sockets.partition_point(|&(inode, _)| inode < socket);
-    match table.sockets.get(first) {
-        Some(&(inode, descriptor)) if inode == socket => {
-            Belief::Holds(Hit { pid, thread: None, descriptor })
-        }
-        Some(_) | None => Belief::HoldsNot,
-    }
+    table.find(pid, socket).map_or(Belief::HoldsNot, Belief::Holds)
 }
 
 /// The holders that were found last, the most recent first.

@@ -51,14 +51,10 @@ pub(super) fn stat(process: &ProcessDir) -> Option<stat::Stat> {
     stat::stat(&process.read(c"stat", STAT_LIMIT)?)
 }
 
-/// The unique number of the process that has `pid` while `process` is open.
-pub(super) fn pidfs_inode(pid: Pid, process: &ProcessDir) -> Option<u64> {
-    let pidfd = sys::pidfd(pid).ok()?;
-    let inode = sys::pidfs_inode(&pidfd)?;
-    // The directory was opened before the pidfd. If its process still answers after that, the pid
-    // has belonged to it all the time.
-    stat(process)?;
-    Some(inode)
+/// The unique number of the process that has `pid` now. If a handle that was opened before still
+/// answers afterwards, the pid has belonged to its process all the time.
+pub(super) fn pidfs_inode(pid: Pid) -> Option<u64> {
+    sys::pidfs_inode(&sys::pidfd(pid).ok()?)
 }
 
 fn gone() -> io::Error {

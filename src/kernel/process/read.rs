@@ -1,15 +1,16 @@
 //! Reading one holder: all fields of one process, or none.
 //!
 //! Everything is read through one handle of `/proc/<pid>`, which belongs to one process for good.
-//! The reading counts only if the process held the socket before and after it, and had the same
-//! credentials and the same program before and after it; a process that changes in between is read
-//! again, a bounded number of times.
+//! The reading counts only if the process held the socket before and after it, and either did not
+//! run meanwhile or had the same credentials and the same program before and after it; a process
+//! that changes in between is read again, a bounded number of times.
 
 use super::classify::{self, Evidence};
 use super::node::Facts;
+use super::parse::stat::Stat;
 use super::parse::status::{self, Status};
 use super::parse::{cgroup, link, single};
-use super::sys::{Proc, ProcessDir};
+use super::sys::{Proc, ProcessDir, cpu_clock};
 use super::table::Hit;
 use super::{IdView, pin};
 use crate::token::{Gid, Holder, HolderParts, Uid};
@@ -66,24 +67,31 @@ pub(super) fn holder(
 
     for _ in 0..ATTEMPTS {
         pause();
+        let clock = cpu_clock(hit.pid);
         if !holds() {
             return Reading::Moved;
         }
-        let Some(before) = identity(&process, live) else {
+        let Some((stat, before)) = identity(&process, live) else {
             return Reading::Moved;
         };
         pause();
-        let Some(parts) = parts(&process, live, facts, view, hit, &before) else {
-            return Reading::Moved;
-        };
+        let parts = parts(live, facts, view, hit, stat, &before);
         pause();
-        let Some(after) = identity(&process, live) else {
-            return Reading::Moved;
+        // Credentials and program are changed by their own process alone. The clock is that of this
+        // process both times: the handle has answered after the first look at it, and will have to
+        // answer after this one.
+        let same = if clock.is_some() && clock == cpu_clock(hit.pid) {
+            true
+        } else {
+            let Some((_, after)) = identity(&process, live) else {
+                return Reading::Moved;
+            };
+            before == after
         };
         if !holds() {
             return Reading::Moved;
         }
-        if before == after {
+        if same {
             return Reading::Holder(Holder::new(parts));
         }
     }
@@ -91,25 +99,26 @@ pub(super) fn holder(
 }
 
 /// `None` if the process has exited.
-fn identity(process: &ProcessDir, live: &ProcessDir) -> Option<Identity> {
-    Some(Identity {
-        start_ticks: pin::start_ticks(process)?,
+fn identity(process: &ProcessDir, live: &ProcessDir) -> Option<(Stat, Identity)> {
+    let stat = pin::stat(process)?;
+    let identity = Identity {
+        start_ticks: stat.start_ticks,
         status: live.read(c"status", STATUS_LIMIT).map(|text| status::status(&text)),
         executable: live.link(c"exe"),
         command: live.read(c"comm", TEXT_LIMIT),
-    })
+    };
+    Some((stat, identity))
 }
 
-/// `None` if the process has exited.
+/// To be believed only if the process is found alive afterwards.
 fn parts(
-    process: &ProcessDir,
     live: &ProcessDir,
     facts: &Facts,
     view: IdView,
     hit: Hit,
+    stat: Stat,
     identity: &Identity,
-) -> Option<HolderParts> {
-    let stat = pin::stat(process)?;
+) -> HolderParts {
     let text = |name| live.read(name, TEXT_LIMIT);
     let group = text(c"cgroup").map(|text| cgroup::cgroup(&text));
     let (path, unit, container) = match group {
@@ -128,11 +137,11 @@ fn parts(
     let status = identity.status.as_ref();
     let users = status.and_then(|status| status.users);
     let groups = status.and_then(|status| status.groups);
-    Some(HolderParts {
+    HolderParts {
         pid: hit.pid,
         start_ticks: identity.start_ticks,
         started: facts.wall_clock(identity.start_ticks),
-        pidfs_inode: pin::pidfs_inode(hit.pid, process),
+        pidfs_inode: pin::pidfs_inode(hit.pid),
         local: true,
         descriptor: hit.descriptor,
         process_user: users.and_then(|users| view.user(users.effective)),
@@ -160,7 +169,7 @@ fn parts(
         executable,
         executable_deleted,
         command: identity.command.as_deref().and_then(single::command),
-    })
+    }
 }
 
 impl IdView {

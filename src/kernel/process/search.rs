@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use super::cache::{Belief, Recent, Tables};
@@ -21,8 +21,12 @@ const WORTH_A_THREAD: usize = 32;
 /// A search reads at most this many descriptors.
 const DESCRIPTORS: usize = 1 << 21;
 
-/// Tables with more descriptors than this are read last, when one holder is enough.
+/// Tables with more descriptors than this are read last, when one holder is enough: one of them
+/// costs as much as a dozen small ones.
 const LARGE_TABLE: u64 = 256;
+
+/// So many processes are put in order at a time, when one holder is enough.
+const ORDERED: usize = 64;
 
 /// How often processes that were started during a search are looked for.
 const NEWCOMER_ROUNDS: usize = 3;
@@ -55,6 +59,18 @@ struct Tally {
 impl Memory {
     /// Looks for the holders of a socket.
     pub(super) fn search(&self, proc: &Proc, owner: &SocketOwner, search: HolderSearch) -> Found {
+        self.search_with(proc, owner, search, &|| {})
+    }
+
+    /// The same with a `pause` between listing the processes and reading them; tests start others
+    /// there.
+    fn search_with(
+        &self,
+        proc: &Proc,
+        owner: &SocketOwner,
+        search: HolderSearch,
+        pause: &dyn Fn(),
+    ) -> Found {
         let mut tally = Tally::default();
         let budget = Budget::new(DESCRIPTORS);
         tally.hits.extend(self.search_near(proc, owner));
@@ -65,11 +81,11 @@ impl Memory {
                 }
                 if tally.hits.is_empty() {
                     let first_of = Some(owner.uid);
-                    self.search_everywhere(proc, owner.inode, first_of, &budget, &mut tally);
+                    self.search_everywhere(proc, owner.inode, first_of, &budget, &mut tally, pause);
                 }
             }
             HolderSearch::All => {
-                self.search_everywhere(proc, owner.inode, None, &budget, &mut tally);
+                self.search_everywhere(proc, owner.inode, None, &budget, &mut tally, pause);
             }
         }
         self.finish(owner, search, tally)
@@ -80,7 +96,7 @@ impl Memory {
         const NO_SOCKET: u64 = 0;
 
         let budget = Budget::new(DESCRIPTORS);
-        self.search_everywhere(proc, NO_SOCKET, None, &budget, &mut Tally::default());
+        self.search_everywhere(proc, NO_SOCKET, None, &budget, &mut Tally::default(), &|| {});
     }
 
     /// The holders of other sockets of the same owner that were found last.
@@ -115,15 +131,23 @@ impl Memory {
         first_of: Option<Uid>,
         budget: &Budget,
         tally: &mut Tally,
+        pause: &dyn Fn(),
     ) {
         let mut tables = lock(&self.tables);
-        let mut seen: Vec<Entry> = Vec::new();
+        if first_of.is_some()
+            && let Some(hint) = tables.hint(inode)
+            && let Some(hit) = table::search_near(proc, hint, inode)
+        {
+            tally.hits.push(hit);
+            return;
+        }
+        let mut seen: Arc<[Entry]> = Arc::default();
         for _ in 0..NEWCOMER_ROUNDS {
-            let Ok(mut present) = proc.processes() else {
+            let Ok(present) = tables.present(proc) else {
                 tally.denied = true;
                 return;
             };
-            present.sort_unstable();
+            pause();
             let newcomers: Vec<Entry> = present
                 .iter()
                 .filter(|entry| seen.binary_search(entry).is_err())
@@ -137,7 +161,10 @@ impl Memory {
             if first_of.is_some() && !tally.hits.is_empty() {
                 break;
             }
-            read(proc, unread, inode, first_of, budget, &mut tables, tally);
+            match first_of {
+                Some(owner) => read_first(proc, &unread, inode, owner, budget, &mut tables, tally),
+                None => read(proc, &unread, inode, false, budget, &mut tables, tally),
+            }
             if first_of.is_some() && !tally.hits.is_empty() {
                 break;
             }
@@ -195,26 +222,54 @@ fn believe(tables: &Tables, entries: &[Entry], inode: u64, tally: &mut Tally) ->
     unread
 }
 
-/// Reads tables, and remembers them.
-fn read(
+/// Reads tables up to the first holder, the likely ones first, and remembers them.
+fn read_first(
     proc: &Proc,
-    mut entries: Vec<Entry>,
+    entries: &[Entry],
     inode: u64,
-    first_of: Option<Uid>,
+    owner: Uid,
     budget: &Budget,
     tables: &mut Tables,
     tally: &mut Tally,
 ) {
-    if let Some(owner) = first_of {
-        // Younger processes first: the partner has connected just now, the daemons are old.
-        entries.reverse();
-        entries.sort_by_cached_key(|entry| {
-            let (uid, size) = proc.owner_and_size_for_order_only(entry.pid).unzip();
-            // One large table costs as much as a hundred small ones.
-            (uid != Some(owner.as_raw()), size.is_none_or(|size| size > LARGE_TABLE))
-        });
+    let is_small = |entry: &Entry| {
+        entry.pid != proc.own() && proc.table_size(entry.pid).is_some_and(|it| it <= LARGE_TABLE)
+    };
+    let is_owners = |entry: &Entry| proc.owner_for_order_only(entry.pid) == Some(owner.as_raw());
+    let mut large = Vec::new();
+    let mut others = Vec::new();
+    // Younger processes first: the partner has connected just now, the daemons are old.
+    for some in entries.rchunks(ORDERED) {
+        let (theirs, not): (Vec<Entry>, Vec<Entry>) =
+            some.iter().rev().partition(|it| is_owners(it));
+        let (small, not_small) = theirs.into_iter().partition::<Vec<_>, _>(is_small);
+        others.extend(not);
+        large.extend(not_small);
+        read(proc, &small, inode, true, budget, tables, tally);
+        if !tally.hits.is_empty() {
+            return;
+        }
     }
-    for (entry, outcome) in sweep(proc, &entries, inode, first_of.is_some(), budget, tally) {
+    let (small, not_small) = others.into_iter().partition::<Vec<_>, _>(is_small);
+    for group in [large, small, not_small] {
+        read(proc, &group, inode, true, budget, tables, tally);
+        if !tally.hits.is_empty() {
+            return;
+        }
+    }
+}
+
+/// Reads tables, with `stop` up to the first hit, and remembers them.
+fn read(
+    proc: &Proc,
+    entries: &[Entry],
+    inode: u64,
+    stop: bool,
+    budget: &Budget,
+    tables: &mut Tables,
+    tally: &mut Tally,
+) {
+    for (entry, outcome) in sweep(proc, entries, inode, stop, budget, tally) {
         match tally.count(outcome) {
             Some(table) => tables.insert(entry, table),
             None => tables.remove(entry.pid),
@@ -232,6 +287,19 @@ fn sweep(
     budget: &Budget,
     tally: &mut Tally,
 ) -> Vec<(Entry, Outcome)> {
+    let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let helpers = processors.min(THREADS).min(entries.len() / WORTH_A_THREAD).saturating_sub(1);
+    let look = |entry| table::search(proc, entry, inode, budget);
+    sweep_with(helpers, entries, stop, &look, tally)
+}
+
+fn sweep_with(
+    helpers: usize,
+    entries: &[Entry],
+    stop: bool,
+    look: &(dyn Fn(Entry) -> Outcome + Sync),
+    tally: &mut Tally,
+) -> Vec<(Entry, Outcome)> {
     let next = AtomicUsize::new(0);
     let done = AtomicBool::new(false);
     let work = || {
@@ -240,7 +308,7 @@ fn sweep(
             let Some(&entry) = entries.get(next.fetch_add(1, Ordering::Relaxed)) else {
                 break;
             };
-            let outcome = table::search(proc, entry, inode, budget);
+            let outcome = look(entry);
             if stop && matches!(outcome, Outcome::Hit(_)) {
                 done.store(true, Ordering::Relaxed);
             }
@@ -249,8 +317,6 @@ fn sweep(
         outcomes
     };
 
-    let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let helpers = processors.min(THREADS).min(entries.len() / WORTH_A_THREAD).saturating_sub(1);
     thread::scope(|scope| {
         // Where no thread can be started, this one does the work alone.
         let started: Vec<_> = (0..helpers)
@@ -275,13 +341,76 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::process::Command;
+    use std::sync::Barrier;
 
+    use super::super::tests::{alone, eventually, hold, owner, socket};
     use super::*;
+    use crate::token::Pid;
+
+    /// A process that is started between listing and reading.
+    #[test]
+    fn who_comes_during_a_search_is_looked_at_as_well() {
+        let _alone = alone();
+        let (proc, memory) = (Proc::open().unwrap(), Memory::default());
+        for search in [HolderSearch::All, HolderSearch::First] {
+            let socket = socket();
+            let owner = owner(&socket);
+            let (socket, child) = (Cell::new(Some(socket)), Cell::new(None));
+            let found = memory.search_with(&proc, &owner, search, &|| {
+                if let Some(socket) = socket.take() {
+                    child.set(Some(hold(socket)));
+                }
+            });
+            let pids: Vec<u32> = found.hits.iter().map(|hit| hit.pid.as_raw()).collect();
+            assert_eq!(pids, [child.take().unwrap().pid()]);
+        }
+    }
+
+    #[test]
+    fn the_list_of_processes_is_believed_until_one_is_started() {
+        let _alone = alone();
+        let proc = Proc::open().unwrap();
+        let mut tables = Tables::default();
+        // Others start processes, too.
+        eventually("nobody starts a process", || {
+            Arc::ptr_eq(&tables.present(&proc).unwrap(), &tables.present(&proc).unwrap())
+        });
+        let before = tables.present(&proc).unwrap();
+        let child = hold(socket());
+        let after = tables.present(&proc).unwrap();
+        let is_in = |list: &[Entry]| list.iter().any(|entry| entry.pid.as_raw() == child.pid());
+        assert!(!is_in(&before) && is_in(&after));
+    }
+
+    #[test]
+    fn what_a_helper_has_read_and_lost_may_have_been_a_holder() {
+        let entry = |raw| Entry { pid: Pid::new(raw).unwrap(), inode: 0 };
+        let entries = [entry(1), entry(2)];
+        let (both, main) = (Barrier::new(2), thread::current().id());
+        let mut tally = Tally::default();
+        let outcomes = sweep_with(
+            1,
+            &entries,
+            false,
+            &|_| {
+                // Each of the two threads has one of the processes.
+                both.wait();
+                assert_eq!(thread::current().id(), main, "the helper panics");
+                Outcome::Gone
+            },
+            &mut tally,
+        );
+        assert_eq!(outcomes.len(), 1);
+        let owner = owner(socket());
+        let found = Memory::default().finish(&owner, HolderSearch::All, tally);
+        assert_eq!(found.gap, Some(HoldersGap::NoRight));
+    }
 
     #[test]
     fn exited_processes_are_forgotten() {
-        let _alone = super::super::tests::alone();
+        let _alone = alone();
         let proc = Proc::open().unwrap();
         let memory = Memory::default();
         for _ in 0..20 {

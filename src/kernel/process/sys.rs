@@ -7,6 +7,7 @@
 use std::ffi::{CStr, OsStr};
 use std::io;
 use std::mem::MaybeUninit;
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -18,13 +19,17 @@ use rustix::io::Errno;
 use rustix::path::{Arg, DecInt};
 use rustix::process::PidfdFlags;
 
-use super::parse::link;
+use super::parse::{link, node, status};
+use crate::kernel::sys::own_socket_inode;
 use crate::token::Pid;
 
 /// `PROC_SUPER_MAGIC`, `CGROUP2_SUPER_MAGIC`, `PID_FS_MAGIC` of `linux/magic.h`.
 const PROC_MAGIC: u64 = 0x9fa0;
 const CGROUP2_MAGIC: u64 = 0x6367_7270;
 const PIDFS_MAGIC: u64 = 0x5049_4446;
+
+/// How files are opened to be read.
+const FILE: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
 
 /// A name in `/proc` and the inode number that procfs gave it.
 ///
@@ -40,6 +45,10 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) struct Proc {
     root: OwnedFd,
+    /// This process.
+    own: Pid,
+    /// `/proc/stat`, unless something else was mounted there.
+    stat: Option<OwnedFd>,
     /// Whether the size of `/proc/<pid>/fd` is the number of descriptors (Linux 6.2 and later).
     counts_descriptors: bool,
 }
@@ -65,18 +74,49 @@ impl Proc {
         }
         let mut buffer = [MaybeUninit::uninit(); 32];
         let (name, _) = rustix::fs::readlinkat_raw(&root, c"self", &mut buffer).ok()?;
-        if link::number(name) != Some(std::process::id()) {
+        let own = Pid::new(std::process::id())?;
+        if link::number(name) != Some(own.as_raw()) {
             return None;
         }
         // Our own table has at least the descriptor just opened.
-        let own = rustix::fs::statat(&root, c"self/fd", AtFlags::empty()).ok()?;
-        Some(Self { root, counts_descriptors: own.st_size > 0 })
+        let table = rustix::fs::statat(&root, c"self/fd", AtFlags::empty()).ok()?;
+        let stat = rustix::fs::openat(&root, c"stat", FILE, Mode::empty()).ok();
+        // Containers may have an imitation mounted over it, which counts something else.
+        let stat = stat.filter(|stat| magic(stat) == Some(PROC_MAGIC));
+        Some(Self { root, own, stat, counts_descriptors: table.st_size > 0 })
     }
 
     /// As on kernels that do not tell the number of descriptors.
     #[cfg(test)]
     pub(super) fn without_counts(self) -> Self {
         Self { counts_descriptors: false, ..self }
+    }
+
+    /// This process.
+    pub(super) fn own(&self) -> Pid {
+        self.own
+    }
+
+    /// `pread("/proc/stat")`: how many processes and threads were started since the boot, in all
+    /// namespaces. While it stands, none that was not there before is there now.
+    ///
+    /// Source: `total_forks` in the kernel's `copy_process`, counted before the new one runs.
+    pub(super) fn forks(&self) -> Option<NonZeroU64> {
+        // Its line of interrupts grows with the machine.
+        const LIMIT: usize = 1 << 20;
+
+        let file = self.stat.as_ref()?;
+        let mut text = Vec::with_capacity(8 * 1024);
+        loop {
+            let at = u64::try_from(text.len()).ok()?;
+            match rustix::io::pread(file, rustix::buffer::spare_capacity(&mut text), at) {
+                Ok(0) => return node::forks(&text),
+                Ok(_) if text.len() > LIMIT => return None,
+                Ok(_) => text.reserve(8 * 1024),
+                Err(Errno::INTR) => {}
+                Err(_) => return None,
+            }
+        }
     }
 
     /// `getdents("/proc")`: the processes there are.
@@ -127,18 +167,29 @@ impl Proc {
         Ok(threads)
     }
 
-    /// `fstatat("/proc/<pid>/fd")`: who owns the entry, and how large its descriptor table is.
+    /// `fstatat("/proc/<pid>")`: who owns the entry.
     ///
     /// Good for one thing, the order in which processes are looked at. The entries of exited and of
     /// protected processes are root's, whoever they belong to: this is never anybody's uid.
-    pub(super) fn owner_and_size_for_order_only(&self, pid: Pid) -> Option<(u32, u64)> {
+    pub(super) fn owner_for_order_only(&self, pid: Pid) -> Option<u32> {
+        let name = DecInt::new(pid.as_raw());
+        rustix::fs::statat(&self.root, name, AtFlags::empty()).ok().map(|stat| stat.st_uid)
+    }
+
+    /// `fstatat("/proc/<pid>/fd")`: the number of its descriptors, where the kernel tells it.
+    pub(super) fn table_size(&self, pid: Pid) -> Option<u64> {
         let stat = rustix::fs::statat(&self.root, format!("{pid}/fd"), AtFlags::empty()).ok()?;
-        Some((stat.st_uid, u64::try_from(stat.st_size).ok()?))
+        u64::try_from(stat.st_size).ok()
     }
 
     /// `read` of a file below `/proc`; `None` if it is longer than `limit`.
     pub(super) fn read(&self, path: &CStr, limit: usize) -> Option<Vec<u8>> {
         read_file(&self.root, path, limit)
+    }
+
+    /// `read("/proc/self/status")`: every descriptor of this process is below this number.
+    pub(super) fn descriptors_below(&self) -> Option<u32> {
+        status::descriptors_below(&self.read(c"self/status", 1 << 20)?)
     }
 
     /// `readlink` of a link below `/proc`.
@@ -190,6 +241,18 @@ impl DescriptorDir {
         Ok(link::socket_inode(link).map(Into::into))
     }
 
+    /// Whether this directory shows the descriptors of the calling thread, as it does for this
+    /// process unless the thread has asked for a table of its own (`unshare(CLONE_FILES)`).
+    pub(super) fn is_of_this_thread(&self) -> bool {
+        let mut buffer = [MaybeUninit::uninit(); 64];
+        let name = DecInt::from_fd(&self.dir);
+        // The directory is open in this thread's table: it shows itself.
+        rustix::fs::readlinkat_raw(&self.dir, name, &mut buffer).is_ok_and(|(link, _)| {
+            let own = std::process::id();
+            *link == *format!("/proc/{own}/fd").as_bytes()
+        })
+    }
+
     /// `getdents`: the descriptors that are open, in no order.
     pub(super) fn list(&self) -> io::Result<Vec<u32>> {
         let mut numbers = Vec::new();
@@ -197,6 +260,12 @@ impl DescriptorDir {
         list(&self.dir, |number, _| numbers.push(number))?;
         Ok(numbers)
     }
+}
+
+/// `fstat`: the inode of the socket that the calling thread has under this number, `None` for any
+/// other file.
+pub(super) fn own_socket(descriptor: u32) -> io::Result<Option<u64>> {
+    own_socket_inode(descriptor).map_err(|error| io::Error::from_raw_os_error(error.0))
 }
 
 /// `clock_gettime` of a process's CPU clock, in nanoseconds: all its threads, exited ones included.
@@ -297,8 +366,7 @@ fn open_handle(at: impl AsFd, path: impl Arg) -> io::Result<ProcessDir> {
 }
 
 fn read_file(at: impl AsFd, path: &CStr, limit: usize) -> Option<Vec<u8>> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = rustix::fs::openat(at, path, flags, Mode::empty()).ok()?;
+    let file = rustix::fs::openat(at, path, FILE, Mode::empty()).ok()?;
     read_all(file.as_fd(), limit)
 }
 

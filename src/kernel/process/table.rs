@@ -4,14 +4,15 @@
 //! things make that cheaper than it usually is: where the kernel tells how many descriptors there
 //! are, the numbers are tried upwards from zero until that many were found, which saves listing the
 //! directory (more than the reading itself); and what was read of a process is kept as long as the
-//! process has not run since (see [`super::cache`]).
+//! process has not run since (see [`super::cache`]). This process, which runs while it reads, may
+//! have the largest table of all: its own descriptors are looked at without a way over `/proc`.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::io::Errno;
 
-use super::sys::{DescriptorDir, Entry, Proc, cpu_clock};
+use super::sys::{DescriptorDir, Entry, Proc, cpu_clock, own_socket};
 use crate::token::Pid;
 
 /// Up to this many descriptors, a table that may have changed while it was read is read again from
@@ -38,6 +39,15 @@ pub(super) struct Table {
     pub(super) clock: i128,
     /// Inode and descriptor, in ascending order.
     pub(super) sockets: Box<[(u64, u32)]>,
+}
+
+impl Table {
+    /// Where it has the socket, as the table of `pid`.
+    pub(super) fn find(&self, pid: Pid, socket: u64) -> Option<Hit> {
+        let first = self.sockets.partition_point(|&(inode, _)| inode < socket);
+        let &(inode, descriptor) = self.sockets.get(first)?;
+        (inode == socket).then_some(Hit { pid, thread: None, descriptor })
+    }
 }
 
 /// What reading a table told.
@@ -86,6 +96,17 @@ impl From<io::Error> for Stop {
 
 /// Looks for the socket `inode` in the table of one process; stops where it finds it.
 pub(super) fn search(proc: &Proc, entry: Entry, inode: u64, budget: &Budget) -> Outcome {
+    search_with(proc, entry, inode, budget, &|_| {})
+}
+
+/// The same with a `pause` before each descriptor; tests make the process change there.
+pub(super) fn search_with(
+    proc: &Proc,
+    entry: Entry,
+    inode: u64,
+    budget: &Budget,
+    pause: &dyn Fn(u32),
+) -> Outcome {
     let pid = entry.pid;
     // Before anything is read: only what follows an unchanged clock can be relied on later.
     let before = cpu_clock(pid);
@@ -94,7 +115,18 @@ pub(super) fn search(proc: &Proc, entry: Entry, inode: u64, budget: &Budget) -> 
         Err(error) => return failed(&error),
     };
     let count = dir.count();
-    let mut reader = Reader { dir: &dir, inode, budget, sockets: Vec::new(), tried: 0 };
+    let mut reader =
+        Reader { dir: &dir, own: false, inode, budget, pause, sockets: Vec::new(), tried: 0 };
+    if pid == proc.own()
+        && dir.is_of_this_thread()
+        && let Some(below) = below(proc, count)
+    {
+        reader.own = true;
+        return match reader.by_trying(below) {
+            Ok(()) => Outcome::Miss(None),
+            Err(stop) => stopped(stop, pid),
+        };
+    }
     let first = match count {
         Some(count) => reader.by_counting(count),
         None => reader.by_listing(0),
@@ -103,7 +135,7 @@ pub(super) fn search(proc: &Proc, entry: Entry, inode: u64, budget: &Budget) -> 
         return stopped(stop, pid);
     }
     if reader.sockets.is_empty() && count.is_none_or(|count| count == 0) && proc.has_threads(pid) {
-        return search_threads(proc, pid, inode, budget);
+        return search_threads(proc, pid, inode, budget, pause);
     }
 
     let after = cpu_clock(pid);
@@ -125,10 +157,21 @@ pub(super) fn search(proc: &Proc, entry: Entry, inode: u64, budget: &Budget) -> 
     Outcome::Miss(None)
 }
 
+/// Below which number all descriptors of this process are, unless far more numbers than descriptors
+/// are below it.
+fn below(proc: &Proc, count: Option<usize>) -> Option<u32> {
+    const SPARSE: usize = 8;
+    const FEW: usize = 1024;
+
+    let below = proc.descriptors_below()?;
+    let worth = count?.saturating_mul(SPARSE).saturating_add(FEW);
+    (usize::try_from(below).ok()? <= worth).then_some(below)
+}
+
 /// Looks at a few descriptors around the one under which the process held a socket before: new
 /// descriptors get the lowest free number, so that the next connection is often next to the last.
 pub(super) fn search_near(proc: &Proc, last: Hit, inode: u64) -> Option<Hit> {
-    const DISTANCE: u32 = 8;
+    const DISTANCE: u32 = 4;
 
     let dir = open(proc, last).ok()?;
     let above = (0..=DISTANCE).map(|distance| last.descriptor.checked_add(distance));
@@ -150,9 +193,12 @@ fn open(proc: &Proc, hit: Hit) -> io::Result<DescriptorDir> {
 /// The reading of one table.
 struct Reader<'a> {
     dir: &'a DescriptorDir,
+    /// Whether the directory is that of the calling thread.
+    own: bool,
     /// The socket that is looked for.
     inode: u64,
     budget: &'a Budget,
+    pause: &'a dyn Fn(u32),
     /// The other sockets.
     sockets: Vec<(u64, u32)>,
     /// Every number below this one was tried.
@@ -180,6 +226,11 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// Tries all numbers below `end`.
+    fn by_trying(&mut self, end: u32) -> Result<(), Stop> {
+        (0..end).try_for_each(|descriptor| self.read(descriptor).map(drop))
+    }
+
     /// Reads the open descriptors from number `from` on.
     fn by_listing(&mut self, from: u32) -> Result<(), Stop> {
         for descriptor in self.dir.list()?.into_iter().filter(|&number| number >= from) {
@@ -193,21 +244,29 @@ impl Reader<'_> {
         if !self.budget.take() {
             return Err(Stop::Exhausted);
         }
-        match self.dir.socket(descriptor) {
+        (self.pause)(descriptor);
+        let socket = if self.own { own_socket(descriptor) } else { self.dir.socket(descriptor) };
+        match socket {
             Ok(Some(found)) if found == self.inode => Err(Stop::Hit(descriptor)),
             Ok(Some(found)) => {
                 self.sockets.push((found, descriptor));
                 Ok(true)
             }
             Ok(None) => Ok(true),
-            Err(error) if error.raw_os_error() == Some(Errno::NOENT.raw_os_error()) => Ok(false),
+            Err(error) if is_one_of(&error, [Errno::NOENT, Errno::BADF]) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
 }
 
 /// Looks through the other threads of a process whose first thread has exited.
-fn search_threads(proc: &Proc, pid: Pid, inode: u64, budget: &Budget) -> Outcome {
+fn search_threads(
+    proc: &Proc,
+    pid: Pid,
+    inode: u64,
+    budget: &Budget,
+    pause: &dyn Fn(u32),
+) -> Outcome {
     let threads = match proc.threads(pid, THREADS_TRIED) {
         Ok(threads) => threads,
         Err(error) => return failed(&error),
@@ -217,7 +276,8 @@ fn search_threads(proc: &Proc, pid: Pid, inode: u64, budget: &Budget) -> Outcome
         let Ok(dir) = proc.thread_descriptors(pid, thread) else {
             continue;
         };
-        let mut reader = Reader { dir: &dir, inode, budget, sockets: Vec::new(), tried: 0 };
+        let mut reader =
+            Reader { dir: &dir, own: false, inode, budget, pause, sockets: Vec::new(), tried: 0 };
         match reader.by_listing(0) {
             Err(Stop::Hit(descriptor)) => {
                 return Outcome::Hit(Hit { pid, thread: Some(thread), descriptor });
@@ -241,9 +301,9 @@ fn stopped(stop: Stop, pid: Pid) -> Outcome {
 
 /// Whatever is not "no such process" leaves the possibility that the process holds the socket.
 fn failed(error: &io::Error) -> Outcome {
-    let gone = [Errno::NOENT, Errno::SRCH].map(|errno| errno.raw_os_error());
-    match error.raw_os_error() {
-        Some(errno) if gone.contains(&errno) => Outcome::Gone,
-        Some(_) | None => Outcome::Denied,
-    }
+    if is_one_of(error, [Errno::NOENT, Errno::SRCH]) { Outcome::Gone } else { Outcome::Denied }
+}
+
+fn is_one_of(error: &io::Error, errors: [Errno; 2]) -> bool {
+    errors.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }

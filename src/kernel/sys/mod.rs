@@ -17,7 +17,8 @@ pub(crate) use caller::{distrusts_environment, effective_uid, groups, host_name,
 pub(crate) use linux::{Netlink, addresses, coarse_milliseconds, read_text};
 #[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
 pub(crate) use options::{
-    bound_device, cookie, inode, is_listening, namespace_cookie, original_destination, protocol,
+    bound_device, cookie, inode, is_listening, namespace_cookie, original_destination,
+    own_socket_inode, protocol,
 };
 #[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
 pub(crate) use wipe_on_fork::generation;

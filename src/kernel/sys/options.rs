@@ -86,6 +86,29 @@ pub(crate) fn inode(socket: BorrowedFd<'_>) -> Result<u64, Errno> {
     rustix::fs::fstat(socket).map(|stat| stat.st_ino).map_err(|e| Errno(e.raw_os_error()))
 }
 
+/// fstat(2) of a number: the inode of a socket, `None` for any other file, `EBADF` where this
+/// process has no descriptor of that number.
+///
+/// For numbers that nobody here owns: what they stand for may change at any moment.
+#[allow(unsafe_code, reason = "a number is no descriptor that could be borrowed")]
+pub(crate) fn own_socket_inode(number: u32) -> Result<Option<u64>, Errno> {
+    let number = libc::c_int::try_from(number).map_err(|_| Errno(libc::EBADF))?;
+    let mut stat = MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: `stat` has room for what is written, and is valid for writes during the call. The
+    // kernel checks the number, and nothing is done to the file behind it.
+    if unsafe { libc::fstat(number, stat.as_mut_ptr()) } != 0 {
+        return match last_errno() {
+            // A file too large for this structure, which no socket is.
+            Errno(libc::EOVERFLOW) => Ok(None),
+            error => Err(error),
+        };
+    }
+    // SAFETY: zeroed above, and any bytes are a valid `stat`.
+    let stat = unsafe { stat.assume_init() };
+    let is_socket = stat.st_mode & libc::S_IFMT == libc::S_IFSOCK;
+    Ok(is_socket.then_some(stat.st_ino.into()))
+}
+
 /// getsockopt(2) of an option that has exactly `N` bytes.
 #[allow(unsafe_code, reason = "rustix has no getter for these options")]
 fn getsockopt<const N: usize>(

@@ -1,5 +1,7 @@
 //! What identifies the host: `/etc/machine-id`, the boot id, the time of the boot.
 
+use std::num::NonZeroU64;
+
 use super::{decimal, whole_lines};
 
 /// `/etc/machine-id`: 32 lower-case hexadecimal digits. `None` for an image that has none yet
@@ -29,6 +31,13 @@ pub(crate) fn boot_time(text: &[u8]) -> Option<u64> {
     whole_lines(text).find_map(|line| line.strip_prefix(b"btime ")).and_then(decimal)
 }
 
+/// The line `processes` of `/proc/stat`: how many processes and threads were started since the
+/// boot. `None` for zero, which is what those write who only imitate the file.
+pub(crate) fn forks(text: &[u8]) -> Option<NonZeroU64> {
+    let count = whole_lines(text).find_map(|line| line.strip_prefix(b"processes "))?;
+    decimal(count).and_then(NonZeroU64::new)
+}
+
 /// Whether a line of `/proc/self/mountinfo` mounts `/proc` with `hidepid` in effect. Source:
 /// `proc(5)`.
 pub(crate) fn hides_processes(mountinfo: &[u8]) -> bool {
@@ -46,6 +55,15 @@ pub(crate) fn hides_processes(mountinfo: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn started_processes() {
+        let count = |text: &[u8]| forks(text).map(NonZeroU64::get);
+        assert_eq!(count(b"cpu 1 2\nprocesses 4711\nprocs_running 1\n"), Some(4711));
+        for text in [&b"processes 0\n"[..], b"processes 4711", b"processes x\n", b"cpu 1\n", b""] {
+            assert_eq!(count(text), None, "{text:?}");
+        }
+    }
 
     #[test]
     fn machine_ids() {

@@ -37,6 +37,11 @@ pub(crate) fn status(text: &[u8]) -> Status {
     }
 }
 
+/// The line `FDSize`: every descriptor of the process is below this number.
+pub(crate) fn descriptors_below(text: &[u8]) -> Option<u32> {
+    value(text, b"FDSize:")?.strip_prefix(b"\t").and_then(decimal)
+}
+
 /// What follows `key` on the only whole line that begins with it.
 ///
 /// The kernel escapes newlines in the name on the first line, so that no name can make a line of
@@ -84,6 +89,12 @@ mod tests {
 
     fn uid(raw: u32) -> Uid {
         Uid::new(raw).unwrap()
+    }
+
+    #[test]
+    fn the_size_of_a_descriptor_table() {
+        assert_eq!(descriptors_below(REAL.as_bytes()), Some(64));
+        assert_eq!(descriptors_below(b"Name:\tx\nFDSize:\t6"), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! again, as the test [`role`], which does what the variable `ROLE` says.
 
 mod cache;
+mod changes;
 mod hazards;
 mod holders;
 mod large;
@@ -42,12 +43,12 @@ fn own_uid() -> Uid {
     uid(rustix::process::geteuid().as_raw())
 }
 
-fn socket() -> OwnedFd {
+pub(super) fn socket() -> OwnedFd {
     TcpListener::bind("127.0.0.1:0").unwrap().into()
 }
 
 /// The socket as the kernel's table tells it.
-fn owner(socket: impl AsFd) -> SocketOwner {
+pub(super) fn owner(socket: impl AsFd) -> SocketOwner {
     let stat = rustix::fs::fstat(socket).unwrap();
     SocketOwner::new(stat.st_ino, uid(stat.st_uid)).unwrap()
 }
@@ -61,10 +62,10 @@ fn pids(token: &UserToken) -> Vec<u32> {
 }
 
 /// A child that is killed when the test is over.
-struct Running(Child);
+pub(super) struct Running(Child);
 
 impl Running {
-    fn pid(&self) -> u32 {
+    pub(super) fn pid(&self) -> u32 {
         self.0.id()
     }
 }
@@ -85,12 +86,12 @@ fn hold_with(command: &mut Command, socket: OwnedFd) -> Running {
 }
 
 /// Runs `sleep` with `socket` as its standard input.
-fn hold(socket: OwnedFd) -> Running {
+pub(super) fn hold(socket: OwnedFd) -> Running {
     hold_with(Command::new("sleep").arg("1000"), socket)
 }
 
 /// Waits until something is so.
-fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+pub(super) fn eventually(what: &str, mut so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !so() {
         assert!(start.elapsed() < Duration::from_secs(20), "not within 20 s: {what}");
@@ -183,6 +184,8 @@ fn role() {
         "descriptors" => large::many_descriptors(),
         "mover" => large::moving_descriptor(),
         "sparse" => large::sparse_descriptors(),
+        "shifter" => changes::shifting_descriptor(),
+        "renamer" => changes::changing_name(),
         "threads" => large::many_threads(),
         "asker" => hazards::asker(),
         "namespace" => hazards::in_a_small_namespace(),
