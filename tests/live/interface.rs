@@ -257,7 +257,7 @@ fn every_refusal_has_the_errno_of_its_kind() {
     assert_eq!(late.raw_os_error(), Some(libc::EOPNOTSUPP));
     drop(client);
     eventually("gone", || {
-        let gone = get(&stack, &server, PartnerRequest::USER_ID, PATIENCE);
+        let gone = get(&fresh(), &server, PartnerRequest::USER_ID, PATIENCE);
         gone.is_err_and(|error| error.raw_os_error() == Some(libc::ESRCH))
     });
 }

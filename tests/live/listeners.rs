@@ -8,8 +8,8 @@ use partner_info::{ErrorKind, Reason};
 
 use super::puppet::Puppet;
 use super::support::{
-    PATIENCE, SHORT, assert_nobody, connect, fresh, get, local, loopbacks, routing, say, seen, who,
-    who_within,
+    ESTABLISHED, PATIENCE, SHORT, assert_nobody, connect, eventually, fresh, get, local, loopbacks,
+    routing, say, seen, who, who_within,
 };
 
 super::tests![
@@ -35,8 +35,10 @@ fn h11_before_accept_the_listener_s_owner_is_not_named() {
         let puppet = Puppet::new(0);
         let _listener = mixed_listener(&puppet, at);
         let client = connect(at);
-        let entry = seen(at, local(&client)).unwrap();
-        assert_eq!((entry.state, entry.inode), (super::support::ESTABLISHED, 0), "staging");
+        eventually("established, no inode", || {
+            let entry = seen(at, local(&client)).unwrap();
+            (entry.state, entry.inode) == (ESTABLISHED, 0)
+        });
         let begun = Instant::now();
         assert_eq!(who(&client), "NotYetAccepted");
         assert!(begun.elapsed() >= SHORT && begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());

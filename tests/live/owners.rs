@@ -119,10 +119,10 @@ fn h25_a_forked_child_and_its_parent_each_read_their_own_replies() {
 /// again: what is wrong in a new child is set right after its first mistake.
 pub(crate) fn fork_and_ask(first: &Socket, second: &Socket) -> std::io::Result<String> {
     let (mut parent_right, mut child_right) = (true, true);
-    for _ in 0..100 {
-        let child = raw::in_forked_child(|| (0..20).all(|_| who(second) == "user 1001"))?;
+    for _ in 0..25 {
+        let child = raw::in_forked_child(|| (0..10).all(|_| who(second) == "user 1001"))?;
         // Routing needs no name, and so no thread, which fork(2) would lose.
-        parent_right &= (0..60).all(|_| routing(first) == "routing 14");
+        parent_right &= (0..30).all(|_| routing(first) == "routing 14");
         child_right &= raw::wait_for(child)?;
     }
     let word = |right| if right { "right" } else { "wrong" };

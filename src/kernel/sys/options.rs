@@ -106,6 +106,7 @@ pub(crate) fn own_socket_inode(number: u32) -> Result<Option<u64>, Errno> {
     // SAFETY: zeroed above, and any bytes are a valid `stat`.
     let stat = unsafe { stat.assume_init() };
     let is_socket = stat.st_mode & libc::S_IFMT == libc::S_IFSOCK;
+    #[allow(clippy::useless_conversion, reason = "32 bits wide on some architectures")]
     Ok(is_socket.then_some(stat.st_ino.into()))
 }
 
