@@ -51,4 +51,9 @@ if [ "$(id -u)" = 0 ]; then
 else
     echo "not root: the stranger of require_same_user was left out"
 fi
+printf '[[profile]]\nname = "EZB.**"\npermit = [{ user = "daemon", access = "READ" }]\n' >"$log/policy"
+expect "daemon(1): yes: permit user daemon READ in profile EZB.**" \
+    "$("$bin/check_policy" "$log/policy" "uid=1(daemon) gid=1(daemon) groups=1(daemon)")"
+expect "x(5): no: universal access NONE of profile EZB.**" \
+    "$("$bin/check_policy" "$log/policy" "uid=5(x) gid=5(x) groups=5(x)" || true)"
 echo "all examples did as they say"

@@ -39,6 +39,12 @@
 //! [`PartnerInfo::token`] tells of the *processes* behind that socket: several may hold it, and they
 //! may run as somebody else. It is there to be logged, and for rules that only narrow.
 //!
+//! # Who may ask
+//!
+//! Everybody may ask about partners in its own network namespace, until a policy file says otherwise:
+//! see [`policy`] and [`StackBuilder::policy_file`]. Each set and get is decided by what the calling
+//! thread is at that moment.
+//!
 //! # What it does not do
 //!
 //! It does not look behind relays, does not authenticate bytes, and answers for TCP alone. Partners
@@ -101,6 +107,11 @@ pub mod prelude {
     pub use crate::ext::{PartnerListenerExt, PartnerSocketExt, PartnerStreamExt};
     pub use crate::info::{PartnerInfo, PartnerRequest};
 }
+
+/// The code of the administrator's page compiles.
+#[cfg(all(doctest, feature = "tokio"))]
+#[doc = include_str!("../docs/administration.md")]
+struct Administration;
 
 /// The code of the README compiles.
 #[cfg(all(doctest, feature = "tokio"))]

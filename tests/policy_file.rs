@@ -12,6 +12,24 @@ fn parse(text: &str) -> Policy {
 }
 
 #[test]
+fn the_files_of_the_manuals_are_policies() {
+    let pages = [include_str!("../docs/policy.md"), include_str!("../docs/administration.md")];
+    let files: Vec<_> = pages
+        .iter()
+        .flat_map(|page| page.split("```toml\n").skip(1))
+        .map(|rest| parse(rest.split("```").next().unwrap()))
+        .collect();
+    assert_eq!(files.len(), 3);
+    let alice = Caller::new(1000).named("alice").in_groups(&[]);
+    for policy in &files {
+        let resource = policy.resource("web1.example.com").unwrap();
+        assert_eq!(resource.as_str(), "EZB.IOCTL.WEB1.TCPIP.PARTNERINFO");
+        assert!(policy.decide(&alice, &resource, PartnerStack::Own).is_authorized());
+    }
+    assert_eq!(files[2].security_domain().unwrap().as_str(), "PROD.EXAMPLE");
+}
+
+#[test]
 fn the_whole_format() {
     let policy = parse(
         r#"

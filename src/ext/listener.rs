@@ -25,6 +25,7 @@ pub trait PartnerListenerExt: Sealed {
     ///
     /// # Errors
     ///
+    /// - [`NotAuthorized`](crate::ErrorKind::NotAuthorized): the policy does not permit this caller.
     /// - [`NotTcp`](crate::ErrorKind::NotTcp): the descriptor is not a TCP socket.
     /// - [`Io`](crate::ErrorKind::Io): a system call failed; the message names it.
     ///

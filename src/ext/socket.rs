@@ -25,6 +25,7 @@ pub trait PartnerSocketExt: Sealed {
     ///
     /// # Errors
     ///
+    /// - [`NotAuthorized`](crate::ErrorKind::NotAuthorized): the policy does not permit this caller.
     /// - [`TooLate`](crate::ErrorKind::TooLate): the socket is connected already. Call this before
     ///   connect.
     /// - [`NotTcp`](crate::ErrorKind::NotTcp): the descriptor is not a TCP socket.
