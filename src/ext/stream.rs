@@ -29,8 +29,8 @@ pub trait PartnerStreamExt: Sealed {
     ///
     /// # Errors
     ///
-    /// - [`NotAuthorized`](crate::ErrorKind::NotAuthorized): the policy does not permit this caller. The message names who
-    ///   asked, for what, and which rule decided.
+    /// - [`NotAuthorized`](crate::ErrorKind::NotAuthorized): the policy does not permit this caller.
+    ///   The message names who asked, for what, and which rule decided.
     /// - [`Unidentified`](crate::ErrorKind::Unidentified): asked, and no trustworthy answer exists;
     ///   [`reason`](Error::reason) tells why. Treat the partner as unknown.
     /// - [`TimedOut`](crate::ErrorKind::TimedOut): `timeout` passed first. A later get may find it.
