@@ -4,13 +4,15 @@
 //! timeout. So threads of our own ask it, a few at most; who wants a name looks whether it is here
 //! and comes again. A name that does not come is absent: the number stands for the user.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use quick_cache::sync::Cache;
+
+use crate::workers::{self, Workers};
 
 /// Where account names come from.
 ///
@@ -97,26 +99,23 @@ pub(crate) struct Limits {
     pub(crate) names: usize,
 }
 
-/// Most threads that ask the name service at once.
-const THREADS: usize = 2;
-/// Most questions that wait for a thread.
-const QUEUE: usize = 1024;
-/// How long a thread without work stays.
-const IDLE: Duration = Duration::from_secs(5);
+/// A name service that hangs holds few threads, and few questions wait behind it.
+const WORKERS: workers::Limits = workers::Limits { threads: 2, queue: 1024 };
 /// An error of the name service is believed for no longer than this.
 const ERROR_AGE: Duration = Duration::from_secs(1);
 
 /// Account names with an age.
 pub(crate) struct Accounts {
     shared: Arc<Shared>,
+    workers: Workers<Account>,
 }
 
 struct Shared {
     source: Arc<dyn AccountNames>,
     age: Duration,
     known: Cache<Account, Known>,
-    work: Mutex<Work>,
-    wake: Condvar,
+    /// Asked, or about to be.
+    pending: Mutex<HashSet<Account>>,
 }
 
 #[derive(Clone)]
@@ -125,25 +124,19 @@ struct Known {
     until: Option<Instant>,
 }
 
-#[derive(Default)]
-struct Work {
-    /// Asked, or about to be.
-    pending: HashMap<Account, ()>,
-    queue: VecDeque<Account>,
-    threads: usize,
-    idle: usize,
-}
-
 impl Accounts {
     pub(crate) fn new(source: Arc<dyn AccountNames>, limits: Limits) -> Self {
-        let shared = Shared {
+        let shared = Arc::new(Shared {
             source,
             age: limits.age,
             known: Cache::new(limits.names.max(1)),
-            work: Mutex::default(),
-            wake: Condvar::new(),
-        };
-        Self { shared: Arc::new(shared) }
+            pending: Mutex::default(),
+        });
+        let answering = Arc::clone(&shared);
+        let workers = Workers::new("partner-info-names", WORKERS, move |account| {
+            answering.answer(account);
+        });
+        Self { shared, workers }
     }
 
     /// The name of `uid`, where it is here; else the name service is asked, and a later call finds
@@ -171,8 +164,8 @@ impl Accounts {
     }
 
     fn ask(&self, account: Account, now: Instant) -> Lookup {
-        let mut work = self.shared.lock();
-        if work.pending.contains_key(&account) {
+        let mut pending = self.shared.pending();
+        if pending.contains(&account) {
             return Lookup::Pending;
         }
         // The answer may have come since it was looked for: a thread puts it there before it
@@ -180,58 +173,25 @@ impl Accounts {
         if let Some(name) = self.shared.young(account, now) {
             return Lookup::Known(name);
         }
-        if work.queue.len() >= QUEUE {
-            return Lookup::Unavailable;
-        }
-        if work.idle <= work.queue.len() && work.threads < THREADS {
-            let shared = Arc::clone(&self.shared);
-            let thread = std::thread::Builder::new().name("partner-info-names".into());
-            if thread.spawn(move || shared.run()).is_ok() {
-                work.threads += 1;
-            } else if work.threads == 0 {
-                return Lookup::Unavailable;
+        match self.workers.give(account) {
+            Ok(()) => {
+                pending.insert(account);
+                Lookup::Pending
             }
+            Err(_) => Lookup::Unavailable,
         }
-        work.pending.insert(account, ());
-        work.queue.push_back(account);
-        drop(work);
-        self.shared.wake.notify_one();
-        Lookup::Pending
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Work> {
-        // No invariant of `Work` spans a point that may panic.
-        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pending(&self) -> MutexGuard<'_, HashSet<Account>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The answer, where it is here and young enough.
     fn young(&self, account: Account, now: Instant) -> Option<Option<Arc<str>>> {
         let known = self.known.get(&account)?;
         known.until.is_none_or(|until| now < until).then_some(known.name)
-    }
-
-    fn run(&self) {
-        let mut work = self.lock();
-        loop {
-            if let Some(account) = work.queue.pop_front() {
-                drop(work);
-                self.answer(account);
-                work = self.lock();
-                work.pending.remove(&account);
-                continue;
-            }
-            work.idle += 1;
-            let (guard, waited) =
-                self.wake.wait_timeout(work, IDLE).unwrap_or_else(PoisonError::into_inner);
-            work = guard;
-            work.idle -= 1;
-            if waited.timed_out() && work.queue.is_empty() {
-                work.threads -= 1;
-                return;
-            }
-        }
     }
 
     fn answer(&self, account: Account) {
@@ -252,6 +212,7 @@ impl Shared {
         };
         let until = Instant::now().checked_add(age);
         self.known.insert(account, Known { name: name.map(Arc::from), until });
+        self.pending().remove(&account);
     }
 }
 

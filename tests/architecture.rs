@@ -17,7 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("workers", &[]),
     ("info", &["error", "token"]),
     ("serialize", &["error", "info"]),
-    ("accounts", &[]),
+    ("accounts", &["workers"]),
     ("kernel", &["error", "token"]),
     ("policy", &[]),
     ("retrieval", &["error", "info", "token"]),
