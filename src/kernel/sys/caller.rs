@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use rustix::ioctl::{Opcode, opcode};
 use rustix::thread::CapabilitySet;
 
 use super::Errno;
@@ -33,8 +34,8 @@ pub(crate) fn groups() -> Result<Vec<u32>, Errno> {
 /// Source: `sock_ioctl` in `net/socket.c`, `ns_get_owner` in `kernel/user_namespace.c`,
 /// ioctl_ns(2).
 pub(crate) fn is_privileged(socket: BorrowedFd<'_>) -> bool {
-    const SIOCGSKNS: u32 = 0x894c;
-    const NS_GET_USERNS: u32 = 0xb701;
+    const SIOCGSKNS: Opcode = 0x894c;
+    const NS_GET_USERNS: Opcode = opcode::none(0xb7, 1);
     let capable = || {
         rustix::thread::capabilities(None)
             .is_ok_and(|sets| sets.effective.contains(CapabilitySet::NET_ADMIN))
@@ -62,10 +63,10 @@ pub(crate) fn distrusts_environment() -> bool {
 
 /// Whether an ioctl(2) that opens a namespace succeeds.
 #[allow(unsafe_code, reason = "rustix has neither of the calls")]
-fn opens(file: BorrowedFd<'_>, request: u32) -> bool {
+fn opens(file: BorrowedFd<'_>, request: Opcode) -> bool {
     // SAFETY: the descriptor is open for as long as it is borrowed. Both requests read no argument
     // and return a new descriptor or fail.
-    let opened = unsafe { libc::ioctl(file.as_raw_fd(), libc::Ioctl::from(request), 0) };
+    let opened = unsafe { libc::ioctl(file.as_raw_fd(), request as libc::Ioctl, 0) };
     if opened < 0 {
         return false;
     }
