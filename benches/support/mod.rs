@@ -1,10 +1,12 @@
 //! What the benchmarks share.
 #![allow(unreachable_pub, missing_docs, reason = "a benchmark is no library")]
+#![allow(dead_code, reason = "each benchmark uses some of it")]
 
 pub mod counting;
 pub mod echo;
 pub mod floor;
 pub mod paired;
+pub mod processes;
 pub mod report;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};

@@ -1,19 +1,19 @@
 //! The promised ratios of one run.
 
 pub struct Line {
-    what: &'static str,
+    what: String,
     value: f64,
     bound: f64,
     at_most: bool,
 }
 
 impl Line {
-    pub fn at_most(what: &'static str, value: f64, bound: f64) -> Self {
-        Self { what, value, bound, at_most: true }
+    pub fn at_most(what: impl Into<String>, value: f64, bound: f64) -> Self {
+        Self { what: what.into(), value, bound, at_most: true }
     }
 
-    pub fn at_least(what: &'static str, value: f64, bound: f64) -> Self {
-        Self { what, value, bound, at_most: false }
+    pub fn at_least(what: impl Into<String>, value: f64, bound: f64) -> Self {
+        Self { what: what.into(), value, bound, at_most: false }
     }
 
     fn holds(&self) -> bool {
