@@ -31,7 +31,7 @@ pub(crate) fn role() -> bool {
 }
 
 /// This program in a role. By way of /proc, since the user may not be allowed to walk the path.
-pub(crate) fn command(role: &str) -> Command {
+fn command(role: &str) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command.env(ROLE, role);
     command

@@ -5,9 +5,10 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::OwnedFd;
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
 
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, fork};
@@ -79,16 +80,26 @@ pub(crate) fn play(words: &[&str]) {
     match *words {
         [server, other, left] => live(server.parse().unwrap(), other, left.parse().unwrap()),
         // Another program now, with the connection of the one before.
-        ["inherits", server, other, left] => {
-            let mut stream = inherited();
-            let told = tell(&mut stream);
-            // Its standard input would hold the connection from here on.
+        ["inherits", again, server, other, left] => {
+            let (server, left) = (server.parse().unwrap(), left.parse().unwrap());
+            let again: u64 = again.parse().unwrap();
+            let mut told = tell(std::io::stdin());
+            if told && again > 0 {
+                // Else what is torn between two runs of this program could be one of its states.
+                rename(&mut Dice::new(again << 32 | u64::from(std::process::id())));
+                told = tell(std::io::stdin());
+            }
+            if told && again > 0 {
+                return run_another_program(again - 1, server, other, left);
+            }
+            let stream = inherited();
+            // Otherwise its standard input would hold the connection from here on.
             let null = std::fs::File::open("/dev/null").unwrap();
             rustix::stdio::dup2_stdin(null).unwrap();
             if told {
                 end(stream);
             }
-            live(server.parse().unwrap(), other, left.parse().unwrap());
+            live(server, other, left);
         }
         _ => panic!("no such partner: {words:?}"),
     }
@@ -102,20 +113,29 @@ fn live(server: SocketAddr, other: &str, mut left: u64) {
         if dice.below(3) == 0 {
             rename(&mut dice);
         }
-        let Ok(mut stream) = TcpStream::connect(server) else { return };
-        if !tell(&mut stream) {
+        let Ok(stream) = TcpStream::connect(server) else { return };
+        let way = dice.below(40);
+        if way == 6 {
+            // Where it stays, and under no other number, when another program is run.
+            rustix::stdio::dup2_stdin(&stream).unwrap();
+            drop(stream);
+            rename(&mut dice);
+            tell(std::io::stdin());
+            // Up to eight programs one after the other, while the server asks.
+            return run_another_program(dice.below(8), server, other, left);
+        }
+        if !tell(&stream) {
             continue;
         }
-        match dice.below(40) {
-            0..6 => {
+        match way {
+            0..7 => {
                 rename(&mut dice);
-                tell(&mut stream);
+                tell(&stream);
             }
-            6 => return run_another_program(stream, server, other, left),
-            7..10 => fork_with(&mut stream),
+            7..10 => fork_with(&stream),
             10 if rustix::process::geteuid().is_root() => {
                 become_user(SOMEBODY + 1 + u32::try_from(dice.below(5)).unwrap());
-                tell(&mut stream);
+                tell(&stream);
             }
             // Gone, with all connections.
             11 => std::process::exit(0),
@@ -134,8 +154,8 @@ fn rename(dice: &mut Dice) {
 }
 
 /// Whether somebody listens.
-fn tell(stream: &mut TcpStream) -> bool {
-    stream.write_all(Tell::own().line().as_bytes()).is_ok()
+fn tell(connection: impl AsFd) -> bool {
+    rustix::io::write(connection, Tell::own().line().as_bytes()).is_ok()
 }
 
 /// Waits until the server has asked enough. It closes first, so that no port stays taken.
@@ -145,28 +165,26 @@ fn end(mut stream: TcpStream) {
     }
 }
 
-/// The same process, another program, the same connection.
-fn run_another_program(stream: TcpStream, server: SocketAddr, other: &str, left: u64) {
+/// The same process, another program, the same connection under the same number.
+fn run_another_program(again: u64, server: SocketAddr, other: &str, left: u64) {
+    // Two copies of one program, in turn: `other` is always the one that this one is not.
     let this = std::env::current_exe().unwrap();
-    let (next, then) = if this == std::path::Path::new(other) {
-        ("/proc/self/exe", other)
-    } else {
-        (other, other)
-    };
-    let mut command = Command::new(next);
-    command.env(ROLE, format!("partner inherits {server} {then} {left}"));
-    let error = command.stdin(Stdio::from(OwnedFd::from(stream))).exec();
-    panic!("{next}: {error}");
+    let role = format!("partner inherits {again} {server} {} {left}", this.display());
+    // At some moment of the lookup.
+    let moment = Dice::new(u64::from(std::process::id()) << 8 | again).below(600);
+    std::thread::sleep(Duration::from_micros(moment));
+    let error = Command::new(other).env(ROLE, role).exec();
+    panic!("{other}: {error}");
 }
 
 /// Two processes, one connection.
 #[allow(unsafe_code, reason = "fork(2)")]
-fn fork_with(stream: &mut TcpStream) {
+fn fork_with(stream: &TcpStream) {
     // SAFETY: this process has one thread.
     match unsafe { fork() }.unwrap() {
         ForkResult::Child => {
             tell(stream);
-            std::thread::sleep(std::time::Duration::from_micros(300));
+            std::thread::sleep(Duration::from_micros(300));
             std::process::exit(0);
         }
         ForkResult::Parent { child } => drop(waitpid(child, None).unwrap()),
