@@ -312,10 +312,16 @@ impl Stack {
     fn read_token(&self, holding: Holding, slow: &mut Slow, waker: Option<&Waker>) -> TokenRead {
         let job = match slow.job.take() {
             Some(job) => job,
-            None => match socket_owner(holding).and_then(|owner| self.inner.tokens.ask(owner)) {
-                Some(job) => job,
-                None => return TokenRead::Busy,
-            },
+            None => {
+                let Some(owner) = socket_owner(holding) else { return TokenRead::Busy };
+                if let Some(token) = self.inner.tokens.at_a_glance(&owner) {
+                    return TokenRead::Read(token);
+                }
+                match self.inner.tokens.ask(owner) {
+                    Some(job) => job,
+                    None => return TokenRead::Busy,
+                }
+            }
         };
         match job.poll(waker) {
             Progress::Read(token) => TokenRead::Read(token),

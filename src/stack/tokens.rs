@@ -1,5 +1,6 @@
 //! Reading the processes behind a socket, off the caller's thread.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
@@ -11,8 +12,10 @@ use crate::workers::{Limits, Workers};
 /// One thread reads for all: a second search would wait for the first one's tables anyway.
 const LIMITS: Limits = Limits { threads: 1, queue: 1024 };
 
-#[derive(Debug)]
 pub(crate) struct Tokens {
+    search: HolderSearch,
+    /// Made by the thread that reads.
+    finder: Arc<OnceLock<Finder>>,
     workers: Workers<Task>,
     prepared: AtomicBool,
 }
@@ -48,9 +51,10 @@ pub(crate) enum Progress {
 
 impl Tokens {
     pub(crate) fn new(search: HolderSearch) -> Self {
-        let finder = OnceLock::new();
+        let finder = Arc::new(OnceLock::new());
+        let reading = Arc::clone(&finder);
         let workers = Workers::new("partner-info-tokens", LIMITS, move |task: Task| {
-            let finder = finder.get_or_init(Finder::current);
+            let finder = reading.get_or_init(Finder::current);
             match task {
                 Task::Read(job) => {
                     // However this ends, whoever waits is told.
@@ -60,7 +64,16 @@ impl Tokens {
                 Task::Prepare => finder.warm(),
             }
         });
-        Self { workers, prepared: AtomicBool::new(false) }
+        Self { search, finder, workers, prepared: AtomicBool::new(false) }
+    }
+
+    /// The token, where the first holder is enough and is found at a glance, on this thread.
+    pub(crate) fn at_a_glance(&self, owner: &SocketOwner) -> Option<UserToken> {
+        match self.search {
+            HolderSearch::First => self.finder.get()?.token_at_a_glance(owner),
+            // Others may hold it, too.
+            HolderSearch::All => None,
+        }
     }
 
     /// Has the token read; `None` where too many are asked for already.
@@ -81,6 +94,15 @@ impl Tokens {
         self.prepared.store(true, Ordering::Relaxed);
         // Where the queue is full, the tables are being read in any case.
         let _ = self.workers.give(Task::Prepare);
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens")
+            .field("search", &self.search)
+            .field("workers", &self.workers)
+            .finish_non_exhaustive()
     }
 }
 

@@ -157,6 +157,25 @@ impl Finder {
         self.token_with(owner, search, &|| {})
     }
 
+    /// The token of the first holder, where it is found at a glance: next to where the last sockets
+    /// of the same owner were.
+    ///
+    /// Some 50 microseconds, mostly of reading the one process: for any thread.
+    pub(crate) fn token_at_a_glance(&self, owner: &SocketOwner) -> Option<UserToken> {
+        let proc = self.proc.as_ref()?;
+        let Found { hits, gap } = self.memory.glance(proc, owner)?;
+        let gap = self.widen(proc, gap);
+        let hit = hits.first()?;
+        match read::holder(proc, &self.facts, self.view, owner.inode, *hit, &|| {}) {
+            Reading::Holder(holder) => {
+                let node = self.facts.node.clone();
+                Some(UserToken::assemble(owner.uid, vec![holder], gap, node))
+            }
+            // Who has the time looks again.
+            Reading::Moved | Reading::Changing => None,
+        }
+    }
+
     /// The same with a `pause` between the steps.
     fn token_with(&self, owner: &SocketOwner, search: HolderSearch, pause: &dyn Fn()) -> UserToken {
         let (holders, gap) = match &self.proc {

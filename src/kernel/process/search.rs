@@ -99,10 +99,24 @@ impl Memory {
         self.search_everywhere(proc, NO_SOCKET, None, &budget, &mut Tally::default(), &|| {});
     }
 
+    /// As [`search`](Self::search) for the first holder, but no further than next to the holders
+    /// of other sockets of the same owner that were found last, and few of them: some ten links.
+    pub(super) fn glance(&self, proc: &Proc, owner: &SocketOwner) -> Option<Found> {
+        const FEW: usize = 2;
+
+        let hit = self.near(proc, owner, FEW)?;
+        let tally = Tally { hits: vec![hit], ..Tally::default() };
+        Some(self.finish(owner, HolderSearch::First, tally))
+    }
+
     /// The holders of other sockets of the same owner that were found last.
     fn search_near(&self, proc: &Proc, owner: &SocketOwner) -> Option<Hit> {
+        self.near(proc, owner, usize::MAX)
+    }
+
+    fn near(&self, proc: &Proc, owner: &SocketOwner, most: usize) -> Option<Hit> {
         let recent = lock(&self.recent).of_owner(owner.uid);
-        recent.into_iter().find_map(|last| table::search_near(proc, last, owner.inode))
+        recent.into_iter().take(most).find_map(|last| table::search_near(proc, last, owner.inode))
     }
 
     /// The processes in the control group of the socket's maker.

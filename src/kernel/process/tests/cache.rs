@@ -93,3 +93,24 @@ fn a_budget_ends_a_search() {
     assert!(matches!(search(0), Outcome::Exhausted));
     assert!(matches!(search(1), Outcome::Hit(hit) if hit.descriptor == 0));
 }
+
+#[test]
+fn at_a_glance_only_the_process_that_was_found_before_and_still_holds_the_socket() {
+    let _alone = alone();
+    let finder = Finder::new(VIEW);
+    let mut actor = Actor::start("sockets");
+    let mut other = Actor::start("sockets");
+    let next = |actor: &mut Actor| {
+        actor.tell("");
+        actor.socket()
+    };
+    let first = next(&mut actor);
+    assert!(finder.token_at_a_glance(&first).is_none(), "nobody was found before");
+    assert_eq!(pids(&finder.token(&first, HolderSearch::First)), [actor.pid()]);
+    let second = next(&mut actor);
+    let token = finder.token_at_a_glance(&second).expect("next to the first");
+    assert_eq!(pids(&token), [actor.pid()]);
+    assert_eq!(token.holders_gap(), Some(HoldersGap::StoppedAtFirst));
+    let elsewhere = next(&mut other);
+    assert!(finder.token_at_a_glance(&elsewhere).is_none(), "another process's socket");
+}
