@@ -2,11 +2,14 @@
 //!
 //! Descriptor tables change without a trace, so that an old look at one proves nothing by itself.
 //! But a table is changed by its own process: one whose CPU clock stands exactly where it stood
-//! before the table was read has not run, and its table is what it was. That check costs one system
-//! call a process, where reading costs one a descriptor.
+//! before the table was read has not run, up to a tick ago, and its table is what it was then. That
+//! check costs one system call a process, where reading costs one a descriptor.
 //!
-//! (Processes that share one table without being threads of each other, `clone(CLONE_FILES)`
-//! without `CLONE_THREAD`, would be an exception; nothing common makes them.)
+//! Two things limit it. The kernel adds to the clock when a process leaves its processor, and at each
+//! tick while it is on one: what a process did that is running at this moment, and since the last
+//! tick (1 to 10 ms), is not in it yet (`thread_group_cputime` in the kernel's
+//! `sched/cputime.c`). And processes that share one table without being threads of each other,
+//! `clone(CLONE_FILES)` without `CLONE_THREAD`, change each other's; nothing common makes them.
 //!
 //! The list of processes is believed by the same kind of proof: while the kernel's count of started
 //! processes stands, none has come that is not in it.

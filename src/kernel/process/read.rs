@@ -1,16 +1,17 @@
 //! Reading one holder: all fields of one process, or none.
 //!
 //! Everything is read through one handle of `/proc/<pid>`, which belongs to one process for good.
-//! The reading counts only if the process held the socket before and after it, and either did not
-//! run meanwhile or had the same credentials and the same program before and after it; a process
-//! that changes in between is read again, a bounded number of times.
+//! The reading counts only if the process held the socket before and after it, and had the same
+//! credentials and the same program before and after it; a process that changes in between is read
+//! again, a bounded number of times. (That its CPU clock stands meanwhile would prove nothing: the
+//! clock of a process that is on a processor now is behind by up to a tick.)
 
 use super::classify::{self, Evidence};
 use super::node::Facts;
 use super::parse::stat::Stat;
 use super::parse::status::{self, Status};
 use super::parse::{cgroup, link, single};
-use super::sys::{Proc, ProcessDir, cpu_clock};
+use super::sys::{Proc, ProcessDir};
 use super::table::Hit;
 use super::{IdView, pin};
 use crate::token::{Gid, Holder, HolderParts, Uid};
@@ -67,7 +68,6 @@ pub(super) fn holder(
 
     for _ in 0..ATTEMPTS {
         pause();
-        let clock = cpu_clock(hit.pid);
         if !holds() {
             return Reading::Moved;
         }
@@ -77,21 +77,13 @@ pub(super) fn holder(
         pause();
         let parts = parts(live, facts, view, hit, stat, &before);
         pause();
-        // Credentials and program are changed by their own process alone. The clock is that of this
-        // process both times: the handle has answered after the first look at it, and will have to
-        // answer after this one.
-        let same = if clock.is_some() && clock == cpu_clock(hit.pid) {
-            true
-        } else {
-            let Some((_, after)) = identity(&process, live) else {
-                return Reading::Moved;
-            };
-            before == after
+        let Some((_, after)) = identity(&process, live) else {
+            return Reading::Moved;
         };
         if !holds() {
             return Reading::Moved;
         }
-        if same {
+        if before == after {
             return Reading::Holder(Holder::new(parts));
         }
     }

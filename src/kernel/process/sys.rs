@@ -270,7 +270,8 @@ pub(super) fn own_socket(descriptor: u32) -> io::Result<Option<u64>> {
 
 /// `clock_gettime` of a process's CPU clock, in nanoseconds: all its threads, exited ones included.
 ///
-/// Needs no right over the process. A process whose clock stands where it stood has not run.
+/// Needs no right over the process. A process whose clock stands where it stood has not run up to
+/// the last tick.
 pub(super) fn cpu_clock(pid: Pid) -> Option<i128> {
     // CPUCLOCK_SCHED of a whole process; the encoding is that of clock_getcpuclockid(3), which
     // would make a system call of its own to check it.
