@@ -114,10 +114,11 @@ impl UserToken {
     /// Whether the list of holders is complete: each process that held the socket during the whole
     /// search is in it.
     ///
-    /// A process that received the socket while the search ran may be missing from a complete list;
-    /// no reader of `/proc` can exclude that. Nor can one see a socket that no process holds as a
-    /// descriptor: one in flight in a Unix socket's queue, or only registered with an `io_uring`; nor one in
-    /// the private descriptor table of a single thread (`unshare(CLONE_FILES)`).
+    /// A process that received the socket while the search ran, or in the last tick before (1 to 10
+    /// ms) and is running now, may be missing from a complete list. Nor can a reader of `/proc` see
+    /// a socket that no process holds as a descriptor: one in flight in a Unix socket's queue, or
+    /// only registered with an `io_uring`; nor one in the private descriptor table of a single
+    /// thread (`unshare(CLONE_FILES)`).
     pub fn holders_complete(&self) -> bool {
         self.gap.is_none()
     }
