@@ -118,7 +118,8 @@ impl UserToken {
     /// ms) and is running now, may be missing from a complete list. Nor can a reader of `/proc` see
     /// a socket that no process holds as a descriptor: one in flight in a Unix socket's queue, or
     /// only registered with an `io_uring`; nor one in the private descriptor table of a single
-    /// thread (`unshare(CLONE_FILES)`).
+    /// thread (`unshare(CLONE_FILES)`), or in one shared between processes (`clone(CLONE_FILES)`).
+    /// `docs/token.md` has the whole list.
     pub fn holders_complete(&self) -> bool {
         self.gap.is_none()
     }
