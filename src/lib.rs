@@ -96,10 +96,9 @@ pub use error::{Error, ErrorKind, Reason};
 #[cfg(feature = "tokio")]
 pub use ext::{PartnerListenerExt, PartnerSocketExt, PartnerStreamExt};
 pub use info::{PartnerInfo, PartnerRequest, Routing, UserId};
-pub use kernel::process::HolderSearch;
 pub use policy::SecurityDomain;
 pub use stack::{PolicyFileError, PolicyInForce, PolicyStatus, Resolver, Stack, StackBuilder};
-pub use token::UserToken;
+pub use token::{HolderSearch, UserToken};
 
 /// What most programs need: the extension traits and what their calls take and give.
 pub mod prelude {

@@ -1,6 +1,6 @@
 //! Platforms on which no partner is found, so that none is read.
 
-use crate::token::{Uid, UserToken};
+use crate::token::{HolderSearch, Uid, UserToken};
 
 /// Never made here: no lookup finds a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,17 +14,6 @@ impl SocketOwner {
     pub(crate) fn in_cgroup(self, _: u64) -> Self {
         match self {}
     }
-}
-
-/// How far to look for the processes that hold a socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum HolderSearch {
-    /// Every process: the list of holders is complete, or the token tells why it may not be.
-    #[default]
-    All,
-    /// Up to the first holder.
-    First,
 }
 
 pub(crate) struct Finder;

@@ -10,8 +10,8 @@ use super::table::Table;
 use super::tokens::Tokens;
 use super::{Inner, Resolver, Stack};
 use crate::accounts::{AccountNames, Accounts, Limits, SystemAccounts};
-use crate::kernel::process::HolderSearch;
 use crate::policy::Policy;
+use crate::token::HolderSearch;
 
 /// Makes a [`Stack`].
 #[must_use]

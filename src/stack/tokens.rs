@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 
-use crate::kernel::process::{Finder, HolderSearch, SocketOwner};
-use crate::token::UserToken;
+use crate::kernel::process::{Finder, SocketOwner};
+use crate::token::{HolderSearch, UserToken};
 use crate::workers::{Limits, Workers};
 
 /// One thread reads for all: a second search would wait for the first one's tables anyway.

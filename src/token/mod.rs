@@ -31,6 +31,7 @@ mod flags;
 mod holder;
 mod ids;
 mod node;
+mod search;
 #[cfg(feature = "serde")]
 mod serialize;
 mod session;
@@ -47,6 +48,7 @@ pub use self::holder::Holder;
 pub(crate) use self::holder::HolderParts;
 pub use self::ids::{Capabilities, Gid, Pid, Uid};
 pub use self::node::ExecutionNode;
+pub use self::search::HolderSearch;
 pub use self::session::{PortClass, PortOfEntry, SessionType};
 
 /// The security token of a partner: the owner of its socket, and the processes that hold it.

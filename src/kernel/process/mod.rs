@@ -40,7 +40,7 @@ use self::read::Reading;
 use self::search::{Found, Memory};
 use self::sys::Proc;
 use crate::kernel::user_namespace::overflow_id;
-use crate::token::{Holder, HoldersGap, Uid, UserToken};
+use crate::token::{Holder, HolderSearch, HoldersGap, Uid, UserToken};
 
 /// How often a search is repeated whose holders have all moved before they could be read.
 const ATTEMPTS: usize = 3;
@@ -71,18 +71,6 @@ impl SocketOwner {
         self.cgroup_id = Some(id);
         self
     }
-}
-
-/// How far to look for the processes that hold a socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum HolderSearch {
-    /// Every process: the list of holders is complete, or the token tells why it may not be.
-    #[default]
-    All,
-    /// Up to the first holder: much quicker on a large machine. The list of holders has one, and
-    /// the token says [`HoldersGap::StoppedAtFirst`].
-    First,
 }
 
 /// How the asking process sees the ids of others.
