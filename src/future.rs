@@ -142,7 +142,7 @@ impl Future for ConnectPartner {
         let connected = ready!(connect.as_mut().poll(cx));
         *this.connect = None;
         if let Ok(stream) = &connected {
-            this.stack.prefetch(socket_of(stream), None);
+            this.stack.prefetch_connected(socket_of(stream));
         }
         Poll::Ready(connected)
     }
@@ -230,6 +230,6 @@ fn poll_accept(
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
     let accepted = ready!(listener.poll_accept(cx))?;
-    stack.prefetch(socket_of(&accepted.0), Some(socket_of(listener)));
+    stack.prefetch_accepted(socket_of(&accepted.0), socket_of(listener));
     Poll::Ready(Ok(accepted))
 }

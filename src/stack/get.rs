@@ -84,24 +84,29 @@ impl Stack {
         Ok(())
     }
 
-    /// Starts what a set asked for: on a socket that was just connected, or on a stream that this
-    /// listener just accepted.
-    pub(crate) fn prefetch(&self, stream: Socket<'_>, listener: Option<Socket<'_>>) {
-        let Ok(connection) = connected(stream) else {
-            return;
-        };
-        let record = match listener {
-            None => self.inner.table.get(connection.key, connection.peer()),
-            Some(listener) => SocketKey::of(listener)
-                .ok()
-                .and_then(|key| self.set_on_listener(key))
-                .map(|what| self.requested_record(connection, what)),
-        };
-        if let Some(record) = record {
-            let mut slow = record.lock();
-            slow.retrieval.begin_prefetch();
-            self.drive(stream, connection, &record, &mut slow, Instant::now());
+    /// Starts what was set on this socket, which was just connected.
+    pub(crate) fn prefetch_connected(&self, stream: Socket<'_>) {
+        if let Ok(connection) = connected(stream)
+            && let Some(record) = self.inner.table.get(connection.key, connection.peer())
+        {
+            self.prefetch(stream, connection, &record);
         }
+    }
+
+    /// Starts what was set on this listener, on a stream that it just accepted.
+    pub(crate) fn prefetch_accepted(&self, stream: Socket<'_>, listener: Socket<'_>) {
+        if let Ok(key) = SocketKey::of(listener)
+            && let Some(what) = self.set_on_listener(key)
+            && let Ok(connection) = connected(stream)
+        {
+            self.prefetch(stream, connection, &self.requested_record(connection, what));
+        }
+    }
+
+    fn prefetch(&self, stream: Socket<'_>, connection: Connected, record: &Record) {
+        let mut slow = record.lock();
+        slow.retrieval.begin_prefetch();
+        self.drive(stream, connection, record, &mut slow, Instant::now());
     }
 
     /// A get that does not wait.
