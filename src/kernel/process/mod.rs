@@ -12,8 +12,7 @@
 //!
 //! # What a search costs
 //!
-//! [`HolderSearch::All`] reads the links of every descriptor of every process the first time: about
-//! a microsecond each when the kernel has them at hand and three to five when it has not. Later
+//! [`HolderSearch::All`] reads the links of every descriptor of every process the first time. Later
 //! searches read only the tables of processes that have run since, and make one system call for
 //! each of the others. Busy processes with many descriptors, the asking one included, are what such
 //! a search costs in the end.
@@ -148,7 +147,7 @@ impl Finder {
     /// The token of the first holder, where it is found at a glance: next to where the last sockets
     /// of the same owner were.
     ///
-    /// Some 50 microseconds, mostly of reading the one process: for any thread.
+    /// Reads a few links and the one process, so it is for any thread.
     pub(crate) fn token_at_a_glance(&self, owner: &SocketOwner) -> Option<UserToken> {
         let proc = self.proc.as_ref()?;
         let Found { hits, gap } = self.memory.glance(proc, owner)?;
