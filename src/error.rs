@@ -35,8 +35,15 @@ enum Repr {
     Kind(ErrorKind),
     NotAuthorized(Arc<str>),
     Unidentified(Reason),
-    Unsupported { why: &'static str },
-    Io { doing: &'static str, errno: i32 },
+    Unsupported {
+        why: &'static str,
+    },
+    /// What the agent of this host says, or what is wrong with it, and what to do.
+    Agent(Arc<str>),
+    Io {
+        doing: &'static str,
+        errno: i32,
+    },
 }
 
 /// What kind of failure an [`Error`] is, with the errno of the z/OS manuals.
@@ -73,7 +80,8 @@ pub enum ErrorKind {
     Unidentified,
     /// `ENOSYS`: this kernel, or this platform, cannot answer.
     Unsupported,
-    /// `EHOSTUNREACH`: the partner's host answers no question.
+    /// `EHOSTUNREACH`: the partner's host answers no question. The message tells what its agent
+    /// said, or what is wrong with it.
     Agent,
     /// A system call failed, with its own errno; the message says what was being done.
     Io,
@@ -95,8 +103,17 @@ pub enum Reason {
     /// While the partner was looked up, our own end ceased to be the connection it was.
     ConnectionChanged,
     /// No socket of this network namespace is the partner: it is in another namespace, or on
-    /// another host, and nothing that could be asked about it is configured.
+    /// another host, and there is no agent on this host that could be asked.
     NotInThisStack,
+    /// The agent of this host finds the partner in no network namespace that it looks at: it is
+    /// outside the cluster.
+    OutsideCluster,
+    /// A socket in another network namespace has the partner's addresses, and is not proven to be
+    /// this connection's other end: it is another connection's, or the kernel does not show the
+    /// proof.
+    Unproven,
+    /// The agent of this host is told not to look at the network namespace that this socket is in.
+    StackNotServed,
     /// Our own socket is in a network namespace other than the calling thread's.
     OtherNamespace,
     /// The two ends see different addresses: they were translated on the way (NAT, REDIRECT, a
@@ -131,6 +148,11 @@ impl Error {
         Self { repr: Repr::Unsupported { why } }
     }
 
+    /// `what` says what the agent said, or what is wrong with it, and what to do.
+    pub(crate) fn agent(what: &str) -> Self {
+        Self { repr: Repr::Agent(what.into()) }
+    }
+
     pub(crate) const fn io(doing: &'static str, errno: i32) -> Self {
         Self { repr: Repr::Io { doing, errno } }
     }
@@ -143,6 +165,7 @@ impl Error {
             Repr::NotAuthorized(_) => ErrorKind::NotAuthorized,
             Repr::Unidentified(_) => ErrorKind::Unidentified,
             Repr::Unsupported { .. } => ErrorKind::Unsupported,
+            Repr::Agent(_) => ErrorKind::Agent,
             Repr::Io { .. } => ErrorKind::Io,
         }
     }
@@ -153,9 +176,11 @@ impl Error {
     pub fn reason(&self) -> Option<Reason> {
         match &self.repr {
             Repr::Unidentified(reason) => Some(*reason),
-            Repr::Kind(_) | Repr::NotAuthorized(_) | Repr::Unsupported { .. } | Repr::Io { .. } => {
-                None
-            }
+            Repr::Kind(_)
+            | Repr::NotAuthorized(_)
+            | Repr::Unsupported { .. }
+            | Repr::Agent(_)
+            | Repr::Io { .. } => None,
         }
     }
 
@@ -208,6 +233,26 @@ mod errno {
 }
 
 impl ErrorKind {
+    /// A short name that stays the same in later versions, for logs and machine-read output.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotAuthorized => "not-authorized",
+            Self::SecurityDomain => "security-domain",
+            Self::NotRequested => "not-requested",
+            Self::InProgress => "in-progress",
+            Self::AlreadyInProgress => "already-in-progress",
+            Self::TimedOut => "timed-out",
+            Self::NotConnected => "not-connected",
+            Self::NotTcp => "not-tcp",
+            Self::TooLate => "too-late",
+            Self::Unidentified => "unidentified",
+            Self::Unsupported => "unsupported",
+            Self::Agent => "agent",
+            Self::Io => "io",
+        }
+    }
+
     fn text(self) -> &'static str {
         match self {
             Self::NotAuthorized => {
@@ -244,6 +289,25 @@ impl ErrorKind {
 }
 
 impl Reason {
+    /// A short name that stays the same in later versions, for logs and machine-read output.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PartnerGone => "partner-gone",
+            Self::NotYetAccepted => "not-yet-accepted",
+            Self::NotEstablished => "not-established",
+            Self::ConnectionChanged => "connection-changed",
+            Self::NotInThisStack => "not-in-this-stack",
+            Self::OutsideCluster => "outside-cluster",
+            Self::Unproven => "unproven",
+            Self::StackNotServed => "stack-not-served",
+            Self::OtherNamespace => "other-namespace",
+            Self::AddressTranslated => "address-translated",
+            Self::TranslationHidden => "translation-hidden",
+            Self::OverflowUid => "overflow-uid",
+        }
+    }
+
     fn text(self) -> &'static str {
         match self {
             Self::PartnerGone => "the partner has closed its socket, and nobody owns what is left",
@@ -255,8 +319,19 @@ impl Reason {
                 "this end ceased to be the same connection while its partner was looked up"
             }
             Self::NotInThisStack => {
-                "the partner is in no socket of this network namespace, and no agent is configured \
-                 to ask about other namespaces and hosts"
+                "the partner is in no socket of this network namespace, and this host has no agent \
+                 to ask about other namespaces and hosts; start partnerd"
+            }
+            Self::OutsideCluster => {
+                "the partner is in no network namespace that this host's agent looks at"
+            }
+            Self::Unproven => {
+                "a socket in another network namespace has the partner's addresses, and is not \
+                 proven to be the other end of this connection"
+            }
+            Self::StackNotServed => {
+                "this host's agent does not look at the network namespace of this socket; see \
+                 `namespaces` in its configuration"
             }
             Self::OtherNamespace => {
                 "this socket is in another network namespace than the calling thread; ask from a \
@@ -297,6 +372,7 @@ impl fmt::Display for Error {
             Repr::NotAuthorized(refusal) => f.write_str(refusal),
             Repr::Unidentified(reason) => write!(f, "unidentified: {reason}"),
             Repr::Unsupported { why } => write!(f, "unsupported: {why}"),
+            Repr::Agent(what) => write!(f, "agent: {what}"),
             Repr::Io { doing, errno } => {
                 write!(f, "{doing}: {}", io::Error::from_raw_os_error(*errno))
             }

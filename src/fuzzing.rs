@@ -3,6 +3,7 @@
 
 pub use crate::kernel::fuzzing::check_netlink;
 pub use crate::policy::fuzzing::{check_file, check_match};
+pub use crate::protocol::fuzzing::check_messages;
 pub use crate::retrieval::fuzzing::check_retrieval;
 
 #[cfg(test)]
@@ -20,6 +21,11 @@ mod tests {
             .map(|seed| fs::read(seed.unwrap().path()).unwrap())
             .collect();
         (contents.len(), contents.iter().filter(|data| check(data)).count())
+    }
+
+    #[test]
+    fn agent_messages() {
+        assert_eq!(replay("agent_messages", super::check_messages), (21, 12));
     }
 
     #[test]

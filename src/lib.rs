@@ -23,8 +23,10 @@
 //! # }
 //! ```
 //!
-//! On one host the kernel answers, exactly and verified, without a daemon, a privilege or any
-//! set-up.
+//! In one network namespace the kernel answers, exactly and verified, without a daemon, a privilege
+//! or any set-up. For partners in other namespaces of the host, as in containers, and for the
+//! processes of other users the host's agent `partnerd` is asked, where there is one: see
+//! [`StackBuilder::agent`].
 //!
 //! # What an answer is worth
 //!
@@ -48,7 +50,8 @@
 //! # What it does not do
 //!
 //! It does not look behind relays, does not authenticate bytes, and answers for TCP alone. Partners
-//! in other network namespaces and on other hosts are [`Reason::NotInThisStack`].
+//! on other hosts are [`Reason::OutsideCluster`], and without an agent those in other network
+//! namespaces are [`Reason::NotInThisStack`].
 //!
 //! # Platforms
 //!
@@ -84,6 +87,15 @@ pub mod fuzzing;
 mod info;
 mod kernel;
 pub mod policy;
+#[cfg_attr(
+    not(all(feature = "agent", target_os = "linux", not(partner_info_other_platform))),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "what is asked is read, and answers are written, by the agent"
+    )
+)]
+mod protocol;
 mod retrieval;
 #[cfg(feature = "serde")]
 mod serialize;

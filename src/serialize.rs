@@ -82,37 +82,13 @@ impl Serialize for Error {
 
 impl Serialize for ErrorKind {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(match self {
-            Self::NotAuthorized => "not-authorized",
-            Self::SecurityDomain => "security-domain",
-            Self::NotRequested => "not-requested",
-            Self::InProgress => "in-progress",
-            Self::AlreadyInProgress => "already-in-progress",
-            Self::TimedOut => "timed-out",
-            Self::NotConnected => "not-connected",
-            Self::NotTcp => "not-tcp",
-            Self::TooLate => "too-late",
-            Self::Unidentified => "unidentified",
-            Self::Unsupported => "unsupported",
-            Self::Agent => "agent",
-            Self::Io => "io",
-        })
+        serializer.serialize_str(self.as_str())
     }
 }
 
 impl Serialize for Reason {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(match self {
-            Self::PartnerGone => "partner-gone",
-            Self::NotYetAccepted => "not-yet-accepted",
-            Self::NotEstablished => "not-established",
-            Self::ConnectionChanged => "connection-changed",
-            Self::NotInThisStack => "not-in-this-stack",
-            Self::OtherNamespace => "other-namespace",
-            Self::AddressTranslated => "address-translated",
-            Self::TranslationHidden => "translation-hidden",
-            Self::OverflowUid => "overflow-uid",
-        })
+        serializer.serialize_str(self.as_str())
     }
 }
 

@@ -184,6 +184,9 @@ pub enum RuleKind {
 }
 
 impl DecidingRule {
+    pub(crate) const PRIVILEGED: Self = Self(Ground::Privileged);
+    pub(crate) const OWN_STACK: Self = Self(Ground::OwnStack);
+
     /// The kind of rule.
     pub fn kind(&self) -> RuleKind {
         match &self.0 {

@@ -55,7 +55,7 @@ mod render;
 mod resource;
 mod specificity;
 mod store;
-mod text;
+pub(crate) mod text;
 
 pub use access::{Access, UnknownAccess};
 pub use caller::{Caller, Group};

@@ -92,6 +92,8 @@ pub enum HoldersGap {
     NotHeld,
     /// `/proc` is not mounted, is no procfs, or belongs to another pid namespace.
     NoProc,
+    /// The agent's answer had no room for all holders; those with the lowest pids are there.
+    TooManyHolders,
 }
 
 impl HoldersGap {
@@ -106,6 +108,7 @@ impl HoldersGap {
             Self::Changing => "changing",
             Self::NotHeld => "not-held",
             Self::NoProc => "no-proc",
+            Self::TooManyHolders => "too-many-holders",
         }
     }
 }

@@ -80,13 +80,29 @@ impl UserToken {
         Self { user, holders: holders.into(), gap, node, undefined_user: None, remote: false }
     }
 
+    /// The same for somebody to whom the numbers of this host's users and processes mean nothing, or
+    /// something else: `user` is the owner by its number there, and no process is named.
+    #[cfg(feature = "agent")]
+    pub(crate) fn for_other_namespaces(self, user: Uid) -> Self {
+        let (holders, gap) = (Arc::default(), Some(HoldersGap::PidNamespace));
+        Self { user, holders, gap, ..self }
+    }
+
+    /// The same without one process, which holds the socket only because it was passed to it.
+    #[cfg(feature = "agent")]
+    pub(crate) fn without_process(self, pid: u32) -> Self {
+        let is_other = |holder: &&Holder| holder.pid().as_raw() != pid;
+        let holders: Arc<[Holder]> = self.holders.iter().filter(is_other).cloned().collect();
+        let gap = self.gap.or_else(|| holders.is_empty().then_some(HoldersGap::NotHeld));
+        Self { holders, gap, ..self }
+    }
+
     /// Records whether an account has the uid of [`user`](Self::user), once that was looked up.
     pub(crate) fn set_undefined_user(&mut self, undefined: bool) {
         self.undefined_user = Some(undefined);
     }
 
     /// Records that the token came from another image.
-    #[cfg(test)]
     pub(crate) fn set_remote(&mut self) {
         self.remote = true;
     }
@@ -249,7 +265,8 @@ impl UserToken {
                 | HoldersGap::NoRight
                 | HoldersGap::HiddenProcesses
                 | HoldersGap::PidNamespace
-                | HoldersGap::TooManyDescriptors,
+                | HoldersGap::TooManyDescriptors
+                | HoldersGap::TooManyHolders,
             ) => self.holders.iter().all(|holder| holder.process_user() == Some(self.user)),
             // What was seen may already have been untrue when it was seen.
             Some(HoldersGap::Changing | HoldersGap::NotHeld | HoldersGap::NoProc) => false,

@@ -11,7 +11,8 @@ fn uid(raw: u32) -> Uid {
     Uid::new(raw).unwrap()
 }
 
-fn parts(pid: u32) -> HolderParts {
+/// A process of user 1000, everything of it known but a container.
+pub(crate) fn parts(pid: u32) -> HolderParts {
     HolderParts {
         pid: Pid::new(pid).unwrap(),
         start_ticks: 91229,
@@ -40,7 +41,8 @@ fn parts(pid: u32) -> HolderParts {
     }
 }
 
-fn unknown(pid: u32) -> HolderParts {
+/// A process of which nothing is known but what has to be.
+pub(crate) fn unknown(pid: u32) -> HolderParts {
     HolderParts {
         started: None,
         pidfs_inode: None,
@@ -65,7 +67,7 @@ fn unknown(pid: u32) -> HolderParts {
     }
 }
 
-fn token(user: u32, holders: Vec<HolderParts>, gap: Option<HoldersGap>) -> UserToken {
+pub(crate) fn token(user: u32, holders: Vec<HolderParts>, gap: Option<HoldersGap>) -> UserToken {
     let node = ExecutionNode::new(
         Some("db1".to_owned()),
         Some("3d1219c7c4c5404aaa1f6d2a48adfda4".to_owned()),
@@ -134,6 +136,7 @@ fn h27_an_incomplete_list_speaks_only_for_the_owner() {
         HoldersGap::HiddenProcesses,
         HoldersGap::PidNamespace,
         HoldersGap::TooManyDescriptors,
+        HoldersGap::TooManyHolders,
     ] {
         let own = token(1000, vec![parts(4711)], Some(gap));
         assert_eq!(own.pid().map(Pid::as_raw), Some(4711), "{gap}");
@@ -221,6 +224,37 @@ fn hostile_text_stays_inside_its_quotes() {
     assert!(!line.contains(|c: char| c.is_control()), "{line:?}");
     assert!(line.contains(r#"command="x\" pid=1\n"#), "{line}");
     assert!(line.contains(r#"executable="/a\nuser=0" deleted"#), "{line}");
+}
+
+#[cfg(feature = "agent")]
+#[test]
+fn without_the_process_that_looked_the_others_are_left() {
+    let both = token(1000, vec![parts(4711), parts(4712)], None).without_process(4712);
+    let pids: Vec<_> = both.holders().iter().map(|holder| holder.pid().as_raw()).collect();
+    assert_eq!((pids, both.holders_gap()), (vec![4711], None));
+    let alone = token(1000, vec![parts(4712)], None).without_process(4712);
+    assert_eq!((alone.holders(), alone.holders_gap()), (&[][..], Some(HoldersGap::NotHeld)));
+    let first = Some(HoldersGap::StoppedAtFirst);
+    let alone = token(1000, vec![parts(4712)], first).without_process(4712);
+    assert_eq!(alone.holders_gap(), first);
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn each_gap_is_written_by_its_name() {
+    for (gap, name) in [
+        (HoldersGap::StoppedAtFirst, "stopped-at-first"),
+        (HoldersGap::NoRight, "no-right"),
+        (HoldersGap::HiddenProcesses, "hidden-processes"),
+        (HoldersGap::PidNamespace, "pid-namespace"),
+        (HoldersGap::TooManyDescriptors, "too-many-descriptors"),
+        (HoldersGap::Changing, "changing"),
+        (HoldersGap::NotHeld, "not-held"),
+        (HoldersGap::NoProc, "no-proc"),
+        (HoldersGap::TooManyHolders, "too-many-holders"),
+    ] {
+        assert_eq!(serde_json::to_string(&gap).unwrap(), format!("\"{name}\""));
+    }
 }
 
 #[cfg(feature = "serde")]
