@@ -76,6 +76,11 @@
 )]
 
 mod accounts;
+#[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
+mod client;
+#[cfg(not(all(target_os = "linux", not(partner_info_other_platform))))]
+#[path = "client/elsewhere.rs"]
+mod client;
 mod error;
 #[cfg(feature = "tokio")]
 mod ext;

@@ -6,10 +6,16 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+#[cfg(all(feature = "agent", target_os = "linux", not(partner_info_other_platform)))]
+pub(crate) mod across;
 pub(crate) mod conntrack;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 pub(crate) mod netlink;
+#[cfg(all(feature = "agent", target_os = "linux", not(partner_info_other_platform)))]
+pub(crate) mod nsid;
+#[cfg(all(feature = "agent", target_os = "linux", not(partner_info_other_platform)))]
+pub(crate) mod prober;
 #[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
 pub(crate) mod process;
 #[cfg(not(all(target_os = "linux", not(partner_info_other_platform))))]
@@ -17,6 +23,8 @@ pub(crate) mod process;
 pub(crate) mod process;
 pub(crate) mod resolver;
 pub(crate) mod route;
+#[cfg(all(feature = "agent", target_os = "linux", not(partner_info_other_platform)))]
+pub(crate) mod sequence;
 pub(crate) mod sock_diag;
 pub(crate) mod sys;
 pub(crate) mod user_namespace;

@@ -31,8 +31,12 @@ pub(crate) enum Failure {
 
 /// A netlink socket with what must be known of where it was made.
 #[derive(Debug)]
-struct Asker {
+pub(crate) struct Asker {
     netlink: Netlink,
+    /// Made where it is needed first.
+    route: Option<Netlink>,
+    /// Made in a namespace of choice, and not to be replaced by one of the calling thread's.
+    pinned: bool,
     seq: u32,
     /// See [`sys::generation`].
     generation: u32,
@@ -57,72 +61,16 @@ pub(crate) struct Connected {
 /// Proves who holds the other end of `socket`.
 ///
 /// A few system calls (`cargo bench --bench lookup` tells what they cost); never waits.
+///
+/// Where the table does not show the partner, `elsewhere` is asked whether somebody else will look
+/// for it; if so, this does not look any closer, and says [`Verdict::NotInThisStack`].
 pub(crate) fn resolve(
     socket: Socket<'_>,
     connected: Connected,
     trust_hidden_translation: bool,
+    elsewhere: impl Fn() -> bool,
 ) -> Result<Verdict, Failure> {
-    with_asker(|asker| {
-        let trust = |asker: &Asker| Trust {
-            overflow_uid: asker.overflow_uid,
-            hidden_translation: trust_hidden_translation,
-        };
-        let mut moved = false;
-        let guess = asker.usual_local.guess();
-        let mut guessed = guess.is_some();
-        let mut own = match guess {
-            Some(local) => connected.own_end(local),
-            None => asker.own_end(socket, connected)?,
-        };
-        let mut verification = Verification::new(own, trust(asker));
-        let mut next = verification.start();
-        loop {
-            next = match next {
-                Next::Done(verdict) => return Ok(verdict),
-                Next::Translation => {
-                    let translation = translation(socket, connected.remote, || {
-                        if guessed {
-                            guessed = false;
-                            own = asker.own_end(socket, connected)?;
-                            verification = Verification::new(own, trust(asker));
-                        }
-                        Ok(own)
-                    })?;
-                    verification.handle_translation(translation)
-                }
-                Next::Lookups { partner, own } => {
-                    let [partner, own] = asker.lookups([partner, own])?;
-                    verification.handle_lookups(partner, own)
-                }
-                Next::Examine if guessed => {
-                    guessed = false;
-                    own = asker.own_end(socket, connected)?;
-                    verification = Verification::new(own, trust(asker));
-                    verification.start()
-                }
-                Next::Examine => {
-                    let examined = examine(socket, &asker.netlink)?;
-                    if examined.same_namespace == Some(false) && !moved {
-                        // The thread may have moved since its netlink socket was made.
-                        moved = true;
-                        *asker = Asker::open()?;
-                        verification = Verification::new(own, trust(asker));
-                        verification.start()
-                    } else {
-                        verification.handle_examined(examined)
-                    }
-                }
-                Next::Place(ip) => match place(&asker.netlink, ip)? {
-                    Some(place) => verification.handle_place(place),
-                    None => return Ok(Verdict::Refused(Reason::OtherNamespace)),
-                },
-                Next::OwnPlace(ip) => match place(&asker.netlink, ip)? {
-                    Some(place) => verification.handle_own_place(place),
-                    None => return Ok(Verdict::Refused(Reason::OtherNamespace)),
-                },
-            };
-        }
-    })
+    with_asker(|asker| asker.resolve(socket, connected, trust_hidden_translation, &elsewhere))
 }
 
 impl Connected {
@@ -203,6 +151,91 @@ fn with_asker<T>(mut ask: impl FnMut(&mut Asker) -> Result<T, Failure>) -> Resul
 }
 
 impl Asker {
+    /// One in the calling thread's network namespace, for good: where its socket fails, so do its
+    /// questions.
+    #[cfg(feature = "agent")]
+    pub(crate) fn open_pinned() -> Result<Self, Failure> {
+        Ok(Self { pinned: true, ..Self::open()? })
+    }
+
+    /// The netlink socket, which tells the namespace.
+    #[cfg(feature = "agent")]
+    pub(crate) fn socket(&self) -> Socket<'_> {
+        sys::socket_of(&self.netlink)
+    }
+
+    /// As [`resolve`]. The calling thread is in the namespace of this asker.
+    pub(crate) fn resolve(
+        &mut self,
+        socket: Socket<'_>,
+        connected: Connected,
+        trust_hidden_translation: bool,
+        elsewhere: &dyn Fn() -> bool,
+    ) -> Result<Verdict, Failure> {
+        let trust = |asker: &Self| asker.trust(trust_hidden_translation);
+        let mut moved = self.pinned;
+        let guess = self.usual_local.guess();
+        let mut guessed = guess.is_some();
+        let mut own = match guess {
+            Some(local) => connected.own_end(local),
+            None => self.own_end(socket, connected)?,
+        };
+        let mut verification = Verification::new(own, trust(self));
+        let mut next = verification.start();
+        loop {
+            next = match next {
+                Next::Done(verdict) => return Ok(verdict),
+                Next::Translation => {
+                    let translation = translation(socket, connected.remote, || {
+                        if guessed {
+                            guessed = false;
+                            own = self.own_end(socket, connected)?;
+                            verification = Verification::new(own, trust(self));
+                        }
+                        Ok(own)
+                    })?;
+                    verification.handle_translation(translation)
+                }
+                Next::Lookups { partner, own } => {
+                    let [partner, own] = self.lookups([partner, own])?;
+                    verification.handle_lookups(partner, own)
+                }
+                Next::Examine if guessed => {
+                    guessed = false;
+                    own = self.own_end(socket, connected)?;
+                    verification = Verification::new(own, trust(self));
+                    verification.start()
+                }
+                Next::Examine => {
+                    let examined = examine(socket, &self.netlink)?;
+                    if examined.same_namespace == Some(false) && !moved {
+                        // The thread may have moved since its netlink socket was made.
+                        moved = true;
+                        *self = Self::open()?;
+                        verification = Verification::new(own, trust(self));
+                        verification.start()
+                    } else {
+                        verification.handle_examined(examined)
+                    }
+                }
+                Next::Place(_) if elsewhere() => return Ok(Verdict::NotInThisStack),
+                Next::Place(ip) => match self.place(ip)? {
+                    Some(place) => verification.handle_place(place),
+                    None => return Ok(Verdict::Refused(Reason::OtherNamespace)),
+                },
+                Next::OwnPlace(ip) => match self.place(ip)? {
+                    Some(place) => verification.handle_own_place(place),
+                    None => return Ok(Verdict::Refused(Reason::OtherNamespace)),
+                },
+            };
+        }
+    }
+
+    /// What this asker's circumstances are worth.
+    pub(crate) fn trust(&self, hidden_translation: bool) -> Trust {
+        Trust { overflow_uid: self.overflow_uid, hidden_translation }
+    }
+
     fn open() -> Result<Self, Failure> {
         let netlink = Netlink::sock_diag().map_err(|e| opening("open a sock_diag socket", e))?;
         let overflow_uid = user_namespace::overflow_id(
@@ -211,6 +244,8 @@ impl Asker {
         );
         Ok(Self {
             netlink,
+            route: None,
+            pinned: false,
             seq: 0,
             generation: sys::generation(),
             overflow_uid,
@@ -227,8 +262,35 @@ impl Asker {
         Ok(connected.own_end(local))
     }
 
+    /// Where `ip` is, as the asker's namespace has it; `None` where the calling thread is in another
+    /// one by now.
+    fn place(&mut self, ip: IpAddr) -> Result<Option<route::Place>, Failure> {
+        let io = |Errno(errno)| Failure::Io { doing: "ask the routing table", errno };
+        let netlink = match &self.route {
+            Some(netlink) => netlink,
+            None => {
+                let netlink = Netlink::route().map_err(io)?;
+                if same_namespace(sys::socket_of(&self.netlink), sys::socket_of(&netlink))
+                    == Some(false)
+                {
+                    return Ok(None);
+                }
+                self.route.insert(netlink)
+            }
+        };
+        let answer = ask_once(netlink, &route::encode(ip, SEQ), route::decode);
+        if answer.is_err() {
+            // It may hold a reply that nobody waits for.
+            self.route = None;
+        }
+        answer.map(Some).map_err(io)
+    }
+
     /// Asks all queries in one message and returns the answers in their order.
-    fn lookups<const N: usize>(&mut self, queries: [Query; N]) -> Result<[Answer; N], Failure> {
+    pub(crate) fn lookups<const N: usize>(
+        &mut self,
+        queries: [Query; N],
+    ) -> Result<[Answer; N], Failure> {
         let mut last = Errno(errno::EAGAIN);
         for _ in 0..TRIES {
             match self.batch(&queries) {
@@ -244,6 +306,9 @@ impl Asker {
                 }
                 Err(e @ Errno(errno::EINTR | errno::EAGAIN | errno::ENOBUFS | errno::ENOMEM)) => {
                     last = e;
+                    if self.pinned {
+                        break;
+                    }
                     // Whatever the old socket still holds goes with it.
                     *self = Self::open()?;
                 }
@@ -387,17 +452,6 @@ fn tracks_nothing(socket: Socket<'_>) -> bool {
             Ok(text) => text.trim() == "0",
             Err(Errno(errno)) => errno == errno::ENOENT,
         }
-}
-
-/// Where `ip` is, as the namespace of `asked` has it; `None` where the calling thread is in another
-/// one by now.
-fn place(asked: &Netlink, ip: IpAddr) -> Result<Option<route::Place>, Failure> {
-    let io = |Errno(errno)| Failure::Io { doing: "ask the routing table", errno };
-    let netlink = Netlink::route().map_err(io)?;
-    if same_namespace(sys::socket_of(asked), sys::socket_of(&netlink)) == Some(false) {
-        return Ok(None);
-    }
-    ask_once(&netlink, &route::encode(ip, SEQ), route::decode).map(Some).map_err(io)
 }
 
 /// `None` on kernels that do not say.

@@ -308,38 +308,7 @@ impl Verification {
                 return Next::Done(Verdict::Refused(Reason::NotEstablished));
             }
         }
-        Next::Done(self.judge_entry(&entry))
-    }
-
-    /// H1 to H4, H6, H11: what state and inode say of a socket with the partner's addresses.
-    fn judge_entry(&self, entry: &Entry) -> Verdict {
-        match (entry.state, entry.inode) {
-            (TcpState::Established | TcpState::CloseWait, 0) | (TcpState::SynRecv, _) => {
-                Verdict::NotYetAccepted
-            }
-            (
-                TcpState::FinWait1 | TcpState::FinWait2 | TcpState::LastAck | TcpState::Closing,
-                0,
-            )
-            | (TcpState::TimeWait, _) => Verdict::Refused(Reason::PartnerGone),
-            (TcpState::SynSent | TcpState::Close | TcpState::Listen | TcpState::Other(_), _) => {
-                Verdict::Refused(Reason::NotEstablished)
-            }
-            (
-                TcpState::Established
-                | TcpState::CloseWait
-                | TcpState::FinWait1
-                | TcpState::FinWait2
-                | TcpState::LastAck
-                | TcpState::Closing,
-                inode,
-            ) => {
-                if self.trust.overflow_uid == Some(entry.uid) {
-                    return Verdict::Refused(Reason::OverflowUid);
-                }
-                Verdict::Partner(Owner { uid: entry.uid, inode, cgroup: entry.cgroup })
-            }
-        }
+        Next::Done(judge_entry(&entry, self.trust))
     }
 
     /// No socket with the partner's addresses, on any interface that could carry it.
@@ -367,6 +336,34 @@ impl Verification {
     }
 }
 
+/// H1 to H4, H6, H11: what state and inode say of a socket with the partner's addresses.
+pub(super) fn judge_entry(entry: &Entry, trust: Trust) -> Verdict {
+    match (entry.state, entry.inode) {
+        (TcpState::Established | TcpState::CloseWait, 0) | (TcpState::SynRecv, _) => {
+            Verdict::NotYetAccepted
+        }
+        (TcpState::FinWait1 | TcpState::FinWait2 | TcpState::LastAck | TcpState::Closing, 0)
+        | (TcpState::TimeWait, _) => Verdict::Refused(Reason::PartnerGone),
+        (TcpState::SynSent | TcpState::Close | TcpState::Listen | TcpState::Other(_), _) => {
+            Verdict::Refused(Reason::NotEstablished)
+        }
+        (
+            TcpState::Established
+            | TcpState::CloseWait
+            | TcpState::FinWait1
+            | TcpState::FinWait2
+            | TcpState::LastAck
+            | TcpState::Closing,
+            inode,
+        ) => {
+            if trust.overflow_uid == Some(entry.uid) {
+                return Verdict::Refused(Reason::OverflowUid);
+            }
+            Verdict::Partner(Owner { uid: entry.uid, inode, cgroup: entry.cgroup })
+        }
+    }
+}
+
 /// How often two states may fail to fit before the partner is taken for a stranger.
 const MISFITS: u32 = 4;
 
@@ -374,7 +371,7 @@ const MISFITS: u32 = 4;
 /// `own`: each knows of a FIN that it has received or seen acknowledged.
 ///
 /// A partner that is judged by its state alone (no connected state) fits anything.
-fn states_fit(partner: TcpState, own: TcpState) -> bool {
+pub(super) fn states_fit(partner: TcpState, own: TcpState) -> bool {
     use TcpState::{CloseWait, Closing, Established, FinWait1, FinWait2, LastAck};
     let Some(partner) = Fin::of(partner) else { return true };
     match own {
@@ -424,7 +421,7 @@ impl Fin {
 }
 
 /// Our own end: connected in the sense of getpeername(2).
-fn is_live(state: TcpState) -> bool {
+pub(super) fn is_live(state: TcpState) -> bool {
     match state {
         TcpState::Established
         | TcpState::FinWait1

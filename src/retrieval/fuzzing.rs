@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Found, Holding, Name, Outcome, Retrieval, Step, TokenRead, TokenState};
+use super::{
+    AgentSays, Elsewhere, Found, Holding, Name, Outcome, Retrieval, Step, TokenRead, TokenState,
+};
 use crate::error::{Error, ErrorKind, Reason};
 use crate::info::{Credentials, PartnerRequest, Routing};
 use crate::token::{ExecutionNode, Uid, UserToken};
@@ -32,6 +34,8 @@ struct World {
     retrieval: Retrieval,
     now: Instant,
     outcome: Outcome,
+    /// Where the kernel does not tell, who the agent says it is.
+    agent: Option<u32>,
     name: Name,
     token: Option<UserToken>,
     /// The waiting get: what it requests, and until when.
@@ -48,6 +52,7 @@ impl World {
             retrieval: Retrieval::default(),
             now: Instant::now(),
             outcome: Outcome::NotYetAccepted,
+            agent: None,
             name: Name::Pending,
             token: None,
             waiting: None,
@@ -93,6 +98,10 @@ impl World {
                 self.retrieval.handle_late_names([name.clone(), name]);
             }
             14 => self.first_outcome(request),
+            15 if with & 8 != 0 => {
+                self.outcome = elsewhere(with & 4 != 0);
+                self.agent = (with & 2 != 0).then_some(1_000 + u32::from(with & 1));
+            }
             _ => self.retrieval.handle_wake(),
         }
     }
@@ -114,11 +123,27 @@ impl World {
         Outcome::Found(Found { uid, routing: found.routing, token })
     }
 
+    /// What the agent says. It may know nobody, and it may name another user than the kernel.
+    fn answer_of_agent(&mut self, what: PartnerRequest) -> AgentSays {
+        let Some(uid) = self.agent else { return AgentSays::Pending };
+        self.given.insert(uid);
+        let token = match what.contains(PartnerRequest::UTOKEN) {
+            true => token(uid).map_or(TokenState::NotAskedFor, TokenState::Read),
+            false => TokenState::NotAskedFor,
+        };
+        let uid = what.contains(PartnerRequest::USER_ID).then_some(uid);
+        AgentSays::Outcome(Outcome::Found(Found { uid, routing: Routing::SAME_STACK, token }))
+    }
+
     fn carry_out(&mut self, step: &Step) -> bool {
         match step {
             Step::Retrieve(what) => {
                 let outcome = self.answer_of_resolvers(*what);
                 self.retrieval.handle_outcome(outcome, PATIENCE, self.now);
+            }
+            Step::Ask(what) => {
+                let says = self.answer_of_agent(*what);
+                self.retrieval.handle_agent(says, PATIENCE, self.now);
             }
             Step::Read(_) => {
                 let read = self.token.clone().map_or(TokenRead::Pending, TokenRead::Read);
@@ -214,7 +239,7 @@ impl World {
                     return;
                 }
                 Step::Wait(None) => return,
-                Step::Retrieve(_) | Step::Read(_) | Step::Name(_) => {}
+                Step::Retrieve(_) | Step::Ask(_) | Step::Read(_) | Step::Name(_) => {}
             }
         }
         panic_of_a_loop();
@@ -254,6 +279,7 @@ impl World {
         let before = self.retrieval.saved().cloned().filter(|saved| saved.covers.contains(all));
         let fresh = self.retrieval.step_under_way(self.now).is_none() && self.at_rest();
         self.outcome = found(LAST);
+        self.agent = Some(LAST);
         self.name = Name::Known(Some(Arc::from("last")));
         self.token = token(LAST);
         self.begin_wait(all, None);
@@ -276,7 +302,7 @@ impl World {
                 }
                 Step::Wait(Some(at)) => self.now = self.now.max(at),
                 Step::Wait(None) => self.retrieval.handle_wake(),
-                Step::Retrieve(_) | Step::Read(_) | Step::Name(_) => {}
+                Step::Retrieve(_) | Step::Ask(_) | Step::Read(_) | Step::Name(_) => {}
             }
         }
         // What was saved whole stays so, and what was refused stays refused.
@@ -304,6 +330,14 @@ fn found(uid: u32) -> Outcome {
         routing: Routing::SAME_STACK,
         token: TokenState::NotAskedFor,
     })
+}
+
+/// Not here; or here, with processes that the agent may know better.
+fn elsewhere(here: bool) -> Outcome {
+    let nobody = Outcome::Failed(Error::unidentified(Reason::NotInThisStack));
+    // That `owner` is somebody whom nobody gave would be the kernel's word.
+    let owner = here.then_some(1_000);
+    Outcome::Elsewhere(Elsewhere { without: Box::new(nobody), owner })
 }
 
 fn failure(with: u8) -> Outcome {

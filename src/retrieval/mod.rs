@@ -13,7 +13,9 @@ use crate::error::{Error, ErrorKind, Reason};
 use crate::info::{Credentials, PartnerRequest, UserId};
 
 use naming::Naming;
-pub(crate) use step::{Found, Holding, Name, Outcome, Step, TokenRead, TokenState};
+pub(crate) use step::{
+    AgentSays, Elsewhere, Found, Holding, Name, Outcome, Step, TokenRead, TokenState,
+};
 
 /// First and longest pause between two questions about a partner that is not there yet.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
@@ -47,12 +49,16 @@ struct UnderWay {
     /// Not before this instant is anything asked again.
     next: Option<Instant>,
     pause: Duration,
+    /// The last that was heard is that nobody has accepted the partner's end yet: how long to wait
+    /// before the next look, whoever is asked then.
+    unaccepted: Option<Duration>,
 }
 
 #[derive(Debug)]
 enum Stage {
     Asking,
     NotYetAccepted,
+    Elsewhere(Elsewhere),
     Reading { found: Found, holding: Holding },
     Naming(Naming),
 }
@@ -136,6 +142,7 @@ impl Retrieval {
             }
             _ if under_way.next.is_some_and(|next| now < next) => None,
             Stage::Asking | Stage::NotYetAccepted => Some(Step::Retrieve(under_way.what)),
+            Stage::Elsewhere(_) => Some(Step::Ask(under_way.what)),
             Stage::Reading { holding, .. } => Some(Step::Read(*holding)),
             Stage::Naming(naming) => naming.next_uid().map(Step::Name),
         }
@@ -181,18 +188,22 @@ impl Retrieval {
             return self.settled(request).map_or(Step::Wait(Some(now)), Step::Answer);
         };
         match &under_way.stage {
-            Stage::Asking | Stage::Reading { .. } if over => {
-                Step::Answer(Err(Error::new(ErrorKind::TimedOut)))
-            }
-            Stage::NotYetAccepted if over => {
+            Stage::Asking | Stage::NotYetAccepted | Stage::Elsewhere(_)
+                if over && under_way.unaccepted.is_some() =>
+            {
                 Step::Answer(Err(Error::unidentified(Reason::NotYetAccepted)))
+            }
+            Stage::Asking | Stage::NotYetAccepted | Stage::Elsewhere(_) | Stage::Reading { .. }
+                if over =>
+            {
+                Step::Answer(Err(Error::new(ErrorKind::TimedOut)))
             }
             // The number is known and proven: it does not fail for want of a name (H29).
             Stage::Naming(_) if over => {
                 self.save_named();
                 self.settled(request).map_or(Step::Wait(Some(now)), Step::Answer)
             }
-            Stage::Asking | Stage::NotYetAccepted | Stage::Reading { .. } => {
+            Stage::Asking | Stage::NotYetAccepted | Stage::Elsewhere(_) | Stage::Reading { .. } => {
                 Step::Wait(earliest([deadline, under_way.next]))
             }
             Stage::Naming(naming) => {
@@ -204,7 +215,7 @@ impl Retrieval {
     /// What is pending may be there now: step without a pause.
     pub(crate) fn handle_wake(&mut self) {
         if let Phase::UnderWay(under_way) = &mut self.phase
-            && matches!(under_way.stage, Stage::Reading { .. })
+            && matches!(under_way.stage, Stage::Elsewhere(_) | Stage::Reading { .. })
         {
             under_way.next = None;
         }
@@ -224,7 +235,9 @@ impl Retrieval {
             Outcome::Found(found) => self.handle_found(found, patience, now),
             Outcome::NotYetAccepted => {
                 under_way.stage = Stage::NotYetAccepted;
+                under_way.pause = under_way.unaccepted.unwrap_or(FIRST_PAUSE);
                 under_way.pause(now);
+                under_way.unaccepted = Some(under_way.pause);
             }
             Outcome::Failed(error) => {
                 self.phase = if error.kind() == ErrorKind::SecurityDomain {
@@ -233,7 +246,41 @@ impl Retrieval {
                     Phase::Failed(error)
                 };
             }
+            Outcome::Elsewhere(elsewhere) => {
+                under_way.next = None;
+                under_way.pause = FIRST_PAUSE;
+                under_way.stage = Stage::Elsewhere(elsewhere);
+            }
         }
+    }
+
+    /// `patience`: how long a name may take.
+    pub(crate) fn handle_agent(&mut self, says: AgentSays, patience: Duration, now: Instant) {
+        let Phase::UnderWay(under_way) = &mut self.phase else { return };
+        let Stage::Elsewhere(Elsewhere { without, owner }) = &under_way.stage else { return };
+        let outcome = match says {
+            AgentSays::Pending => {
+                // Whoever waits is woken; this is for who is not.
+                under_way.pause = LONGEST_PAUSE;
+                under_way.pause(now);
+                return;
+            }
+            AgentSays::Busy => {
+                under_way.pause(now);
+                return;
+            }
+            AgentSays::Absent => (**without).clone(),
+            AgentSays::Outcome(Outcome::Found(found)) => match owner {
+                Some(owner) if found.uid != Some(*owner) => {
+                    Outcome::Failed(Error::unidentified(Reason::ConnectionChanged))
+                }
+                Some(_) | None => Outcome::Found(found),
+            },
+            // The kernel has told what is needed most.
+            AgentSays::Outcome(_) if owner.is_some() => (**without).clone(),
+            AgentSays::Outcome(outcome) => outcome,
+        };
+        self.handle_outcome(outcome, patience, now);
     }
 
     /// An outcome that was there before the retrieval began. It is of no use where more was saved
@@ -344,6 +391,7 @@ impl Retrieval {
             stage: Stage::Asking,
             next: None,
             pause: FIRST_PAUSE,
+            unaccepted: None,
         }));
     }
 

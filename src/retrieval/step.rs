@@ -15,6 +15,10 @@ pub(crate) enum Step {
     /// Ask the resolvers for all of this, hand the result to [`Retrieval::handle_outcome`], step
     /// again.
     Retrieve(PartnerRequest),
+    /// Ask the agent for all of this, hand the result to [`Retrieval::handle_agent`], step again.
+    ///
+    /// [`Retrieval::handle_agent`]: super::Retrieval::handle_agent
+    Ask(PartnerRequest),
     /// Read the processes that hold this socket, hand the result to [`Retrieval::handle_token`],
     /// step again.
     Read(Holding),
@@ -31,6 +35,30 @@ pub(crate) enum Outcome {
     /// The partner's end exists and has no owner yet.
     NotYetAccepted,
     Failed(Error),
+    /// The kernel does not tell all of it; the agent of this host may.
+    Elsewhere(Elsewhere),
+}
+
+/// What is known where the agent is to be asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Elsewhere {
+    /// What stands where there is no agent; never a question itself.
+    pub(crate) without: Box<Outcome>,
+    /// The owner of the partner's socket, where the kernel has proven it: an agent that says
+    /// otherwise speaks of another connection, and one that says nothing is not needed.
+    pub(crate) owner: Option<u32>,
+}
+
+/// What asking the agent came to.
+#[derive(Debug)]
+pub(crate) enum AgentSays {
+    Outcome(Outcome),
+    /// It was asked, and whoever waits is woken.
+    Pending,
+    /// It could not be asked now.
+    Busy,
+    /// There is none.
+    Absent,
 }
 
 /// A verified answer of the resolvers, without names.

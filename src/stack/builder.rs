@@ -10,6 +10,7 @@ use super::table::Table;
 use super::tokens::Tokens;
 use super::{Inner, Resolver, Stack};
 use crate::accounts::{AccountNames, Accounts, Limits, SystemAccounts};
+use crate::client::Agent;
 use crate::policy::Policy;
 use crate::token::HolderSearch;
 
@@ -22,6 +23,7 @@ pub struct StackBuilder {
     name_patience: Duration,
     account_names: Arc<dyn AccountNames>,
     resolvers: Vec<Resolver>,
+    agent: Option<PathBuf>,
     trust_hidden_translation: bool,
     holder_search: HolderSearch,
     policy: Option<Source>,
@@ -35,7 +37,8 @@ impl Default for StackBuilder {
             name_age: Duration::from_secs(60),
             name_patience: Duration::from_secs(1),
             account_names: Arc::new(SystemAccounts),
-            resolvers: vec![Resolver::Kernel],
+            resolvers: vec![Resolver::Kernel, Resolver::Agent],
+            agent: None,
             trust_hidden_translation: false,
             holder_search: HolderSearch::All,
             policy: None,
@@ -80,10 +83,22 @@ impl StackBuilder {
         self
     }
 
-    /// Who is asked, in this order; the kernel alone unless said otherwise. With nobody to ask,
-    /// every get is [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported).
+    /// Who is asked; the kernel and the agent unless said otherwise. The kernel is asked first, in
+    /// whatever order they are given. With nobody to ask, every get is
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported).
     pub fn resolvers(mut self, resolvers: impl IntoIterator<Item = Resolver>) -> Self {
         self.resolvers = resolvers.into_iter().collect();
+        self
+    }
+
+    /// The Unix socket of this host's agent. Unless said otherwise it is what the environment
+    /// variable `PARTNER_INFO_AGENT` names, except in a set-id program; else
+    /// `/run/partnerd/partnerd.sock`. An agent need not be there.
+    ///
+    /// An agent is believed that runs as root, as this process's own user, or as the owner of the
+    /// socket's folder where nobody else can write there: anybody can listen on some path.
+    pub fn agent(mut self, socket: impl Into<PathBuf>) -> Self {
+        self.agent = Some(socket.into());
         self
     }
 
@@ -145,6 +160,7 @@ impl StackBuilder {
                 accounts: Accounts::new(self.account_names, limits),
                 tokens: Tokens::new(self.holder_search),
                 resolvers: self.resolvers,
+                agent: self.agent.map_or_else(Agent::of_environment, Agent::new),
                 trust_hidden_translation: self.trust_hidden_translation,
                 name_patience: self.name_patience,
             }),
@@ -160,6 +176,7 @@ impl std::fmt::Debug for StackBuilder {
             .field("name_age", &self.name_age)
             .field("name_patience", &self.name_patience)
             .field("resolvers", &self.resolvers)
+            .field("agent", &self.agent)
             .field("trust_hidden_translation", &self.trust_hidden_translation)
             .field("holder_search", &self.holder_search)
             .field("policy", &self.policy)

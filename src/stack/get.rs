@@ -23,9 +23,9 @@ use super::tokens::Progress;
 
 /// A connected socket: its number and its peer.
 #[derive(Clone, Copy)]
-struct Connected {
-    key: SocketKey,
-    remote: std::net::SocketAddr,
+pub(super) struct Connected {
+    pub(super) key: SocketKey,
+    pub(super) remote: std::net::SocketAddr,
 }
 
 /// What a waiting get does next.
@@ -197,13 +197,14 @@ impl Stack {
         request: PartnerRequest,
         now: Instant,
     ) -> Result<Result<PartnerInfo, Outcome>, Error> {
-        let outcome = self.resolve(socket, connection, request);
+        let outcome = self.resolve(socket, connection, request, now);
         let (uid, routing) = match &outcome {
             // Processes are read on another thread.
             Outcome::Found(Found {
                 token: TokenState::ToRead(_) | TokenState::Read(_), ..
             })
-            | Outcome::NotYetAccepted => return Ok(Err(outcome)),
+            | Outcome::NotYetAccepted
+            | Outcome::Elsewhere(_) => return Ok(Err(outcome)),
             Outcome::Found(found) => (found.uid, found.routing),
             Outcome::Failed(error) if error.kind() == ErrorKind::SecurityDomain => {
                 return Ok(Err(outcome));
@@ -271,7 +272,7 @@ impl Stack {
         now: Instant,
     ) {
         while let Some(step) = slow.retrieval.step_under_way(now) {
-            if !self.carry_out(&step, socket, connection, slow, None, now) {
+            if !self.carry_out(&step, socket, connection, slow, (None, None), now) {
                 break;
             }
         }
@@ -285,15 +286,22 @@ impl Stack {
         socket: Socket<'_>,
         connection: Connected,
         slow: &mut Slow,
-        waker: Option<&Waker>,
+        (waker, deadline): (Option<&Waker>, Option<Instant>),
         now: Instant,
     ) -> bool {
         let patience = self.inner.name_patience;
         match *step {
             Step::Retrieve(what) => {
                 slow.job = None;
-                let outcome = self.resolve(socket, connection, what);
+                slow.asking = None;
+                let outcome = self.resolve(socket, connection, what, now);
                 slow.retrieval.handle_outcome(outcome, patience, now);
+                true
+            }
+            Step::Ask(what) => {
+                let who = (waker, deadline);
+                let says = self.ask_agent(socket, connection, what, slow, who, now);
+                slow.retrieval.handle_agent(says, patience, now);
                 true
             }
             Step::Read(holding) => {
@@ -338,19 +346,73 @@ impl Stack {
         }
     }
 
-    fn resolve(&self, socket: Socket<'_>, at: Connected, what: PartnerRequest) -> Outcome {
-        match self.inner.resolvers.first() {
-            Some(Resolver::Kernel) => self.ask_kernel(socket, at, what),
-            None => Outcome::Failed(Error::unsupported("this stack was built without a resolver")),
+    fn resolve(
+        &self,
+        socket: Socket<'_>,
+        at: Connected,
+        what: PartnerRequest,
+        now: Instant,
+    ) -> Outcome {
+        if !self.has(Resolver::Kernel) {
+            let nobody = Error::unsupported("this stack was built without a resolver that answers");
+            return self.elsewhere(Outcome::Failed(nobody), None, now);
+        }
+        let connected = resolver::Connected { cookie: at.key.cookie, remote: at.remote };
+        let elsewhere = || self.may_ask_agent(now);
+        match resolver::resolve(socket, connected, self.inner.trust_hidden_translation, elsewhere) {
+            Ok(verdict) => self.judge(verdict, what, now),
+            Err(failure @ Failure::Unsupported) => {
+                self.elsewhere(Outcome::Failed(failed(failure)), None, now)
+            }
+            Err(failure @ Failure::Io { .. }) => Outcome::Failed(failed(failure)),
         }
     }
 
-    fn ask_kernel(&self, socket: Socket<'_>, at: Connected, what: PartnerRequest) -> Outcome {
-        let connected = resolver::Connected { cookie: at.key.cookie, remote: at.remote };
-        match resolver::resolve(socket, connected, self.inner.trust_hidden_translation) {
-            Ok(verdict) => judge(verdict, what),
-            Err(failure) => Outcome::Failed(failed(failure)),
+    fn judge(&self, verdict: Verdict, what: PartnerRequest, now: Instant) -> Outcome {
+        let refused = |error| Outcome::Failed(error);
+        match verdict {
+            Verdict::Partner(owner) => self.found(owner, what, now),
+            Verdict::NotYetAccepted if what.is_empty() => Outcome::Found(SAME_STACK),
+            Verdict::NotYetAccepted => Outcome::NotYetAccepted,
+            // Where nobody knows more, the cluster is this stack, and the partner is not in it.
+            Verdict::NotInThisStack => {
+                let without = match what.is_empty() {
+                    true => Outcome::Found(Found { routing: Routing::NONE, ..SAME_STACK }),
+                    false => refused(Error::unidentified(Reason::NotInThisStack)),
+                };
+                self.elsewhere(without, None, now)
+            }
+            // An agent has the right, or goes to the place, that this thread lacks.
+            Verdict::Refused(reason @ (Reason::TranslationHidden | Reason::OtherNamespace)) => {
+                self.elsewhere(refused(Error::unidentified(reason)), None, now)
+            }
+            Verdict::Refused(reason) => refused(Error::unidentified(reason)),
+            Verdict::NotConnected => refused(Error::new(ErrorKind::NotConnected)),
+            Verdict::NotTcp => refused(Error::new(ErrorKind::NotTcp)),
+            Verdict::Unsupported => refused(Error::unsupported(
+                "this kernel's sock_diag does not show TCP sockets (tcp_diag is missing)",
+            )),
+            Verdict::Failed(errno) => refused(Error::io("look up the partner's socket", errno)),
         }
+    }
+
+    /// The kernel has proven the owner.
+    fn found(&self, owner: Owner, what: PartnerRequest, now: Instant) -> Outcome {
+        let Owner { uid, inode, cgroup } = owner;
+        let found = |token| {
+            let uid = (!what.is_empty()).then_some(uid);
+            Outcome::Found(Found { uid, routing: Routing::SAME_STACK, token })
+        };
+        if !what.contains(PartnerRequest::UTOKEN) {
+            return found(TokenState::NotAskedFor);
+        }
+        let holding = Holding { uid, inode, cgroup };
+        let at_a_glance = || self.inner.tokens.at_a_glance(&socket_owner(holding)?);
+        if let Some(token) = at_a_glance() {
+            return found(TokenState::Read(token));
+        }
+        let here = found(TokenState::ToRead(holding));
+        if sys::may_read_others() { here } else { self.elsewhere(here, Some(uid), now) }
     }
 
     fn add_late_names(&self, slow: &mut Slow, now: Instant) {
@@ -387,7 +449,8 @@ impl Waiting {
         slow.retrieval.handle_wake();
         loop {
             let step = slow.retrieval.step_wait(self.request, self.deadline, now);
-            if stack.carry_out(&step, socket, self.connection, &mut slow, Some(waker), now) {
+            let who = (Some(waker), self.deadline);
+            if stack.carry_out(&step, socket, self.connection, &mut slow, who, now) {
                 continue;
             }
             match step {
@@ -397,7 +460,7 @@ impl Waiting {
                     return WaitingPoll::Ready(answer);
                 }
                 Step::Wait(until) => return WaitingPoll::Until(until),
-                Step::Retrieve(_) | Step::Read(_) | Step::Name(_) => {}
+                Step::Retrieve(_) | Step::Ask(_) | Step::Read(_) | Step::Name(_) => {}
             }
         }
     }
@@ -417,7 +480,7 @@ impl Connected {
 
 /// SO_COOKIE and getpeername(2): two system calls, and all that a saved answer needs.
 #[inline]
-fn connected(socket: Socket<'_>) -> Result<Connected, Error> {
+pub(super) fn connected(socket: Socket<'_>) -> Result<Connected, Error> {
     let key = SocketKey::of(socket)?;
     match addresses::peer(socket) {
         Ok(Some(remote)) => Ok(Connected { key, remote }),
@@ -451,33 +514,3 @@ fn socket_owner(holding: Holding) -> Option<SocketOwner> {
 /// Routing alone.
 const SAME_STACK: Found =
     Found { uid: None, routing: Routing::SAME_STACK, token: TokenState::NotAskedFor };
-
-fn judge(verdict: Verdict, what: PartnerRequest) -> Outcome {
-    let refused = |error| Outcome::Failed(error);
-    match verdict {
-        Verdict::Partner(owner) => Outcome::Found(Found {
-            uid: (!what.is_empty()).then_some(owner.uid),
-            routing: Routing::SAME_STACK,
-            token: if what.contains(PartnerRequest::UTOKEN) {
-                let Owner { uid, inode, cgroup } = owner;
-                TokenState::ToRead(Holding { uid, inode, cgroup })
-            } else {
-                TokenState::NotAskedFor
-            },
-        }),
-        Verdict::NotYetAccepted if what.is_empty() => Outcome::Found(SAME_STACK),
-        Verdict::NotYetAccepted => Outcome::NotYetAccepted,
-        // Without a security domain the cluster is this stack, and the partner is not in it.
-        Verdict::NotInThisStack if what.is_empty() => {
-            Outcome::Found(Found { routing: Routing::NONE, ..SAME_STACK })
-        }
-        Verdict::NotInThisStack => refused(Error::unidentified(Reason::NotInThisStack)),
-        Verdict::Refused(reason) => refused(Error::unidentified(reason)),
-        Verdict::NotConnected => refused(Error::new(ErrorKind::NotConnected)),
-        Verdict::NotTcp => refused(Error::new(ErrorKind::NotTcp)),
-        Verdict::Unsupported => refused(Error::unsupported(
-            "this kernel's sock_diag does not show TCP sockets (tcp_diag is missing)",
-        )),
-        Verdict::Failed(errno) => refused(Error::io("look up the partner's socket", errno)),
-    }
-}

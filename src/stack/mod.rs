@@ -1,11 +1,12 @@
 //! The context of all gets: what is kept, whom to ask, and how long a name may take.
 
-mod authority;
+pub(crate) mod authority;
 mod builder;
+mod elsewhere;
 mod get;
 mod listeners;
 mod table;
-mod tokens;
+pub(crate) mod tokens;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -17,6 +18,7 @@ pub use builder::StackBuilder;
 pub(crate) use get::{Begun, Waiting, WaitingPoll};
 
 use crate::accounts::Accounts;
+use crate::client::Agent;
 use crate::error::Error;
 use crate::info::{PartnerInfo, PartnerRequest};
 use crate::kernel::sys::{AsSocket, socket_of};
@@ -52,6 +54,7 @@ struct Inner {
     accounts: Accounts,
     tokens: Tokens,
     resolvers: Vec<Resolver>,
+    agent: Agent,
     trust_hidden_translation: bool,
     name_patience: Duration,
 }
@@ -62,6 +65,10 @@ struct Inner {
 pub enum Resolver {
     /// This kernel, about partners in the same network namespace.
     Kernel,
+    /// The agent of this host, `partnerd`, about what this kernel does not tell this process:
+    /// partners in other network namespaces, and the processes of other users. Where there is no
+    /// agent, the kernel's answer stands.
+    Agent,
 }
 
 static DEFAULT: OnceLock<Stack> = OnceLock::new();

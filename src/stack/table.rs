@@ -12,6 +12,7 @@ use crate::kernel::Endpoint;
 use crate::kernel::sys::{self, Errno, NOT_LINUX, Socket, errno};
 use crate::retrieval::Retrieval;
 
+use super::elsewhere::Asking;
 use super::tokens::Job;
 
 /// The kernel's number of a socket. Never an address, never a descriptor: both are reused (H31).
@@ -100,6 +101,8 @@ pub(crate) struct Slow {
     pub(crate) retrieval: Retrieval,
     /// The token that is being read for it.
     pub(crate) job: Option<Arc<Job>>,
+    /// What the agent is asked for it.
+    pub(crate) asking: Option<Asking>,
 }
 
 impl Record {
@@ -125,7 +128,7 @@ impl Record {
         let slow = self.slow.get_or_init(|| {
             let saved = self.saved.get().cloned();
             let retrieval = saved.map_or_else(Retrieval::default, Retrieval::with_saved);
-            Box::new(Mutex::new(Slow { retrieval, job: None }))
+            Box::new(Mutex::new(Slow { retrieval, ..Slow::default() }))
         });
         // A panic leaves a retrieval in one of its states: each operation replaces a state whole.
         slow.lock().unwrap_or_else(PoisonError::into_inner)

@@ -30,6 +30,7 @@ enum Task {
 #[derive(Debug)]
 pub(crate) struct Job {
     owner: SocketOwner,
+    search: HolderSearch,
     state: Mutex<State>,
 }
 
@@ -59,12 +60,17 @@ impl Tokens {
                 Task::Read(job) => {
                     // However this ends, whoever waits is told.
                     let mut answer = Answer { job: &job, token: None };
-                    answer.token = Some(finder.token(&job.owner, search));
+                    answer.token = Some(finder.token(&job.owner, job.search));
                 }
                 Task::Prepare => finder.warm(),
             }
         });
         Self { search, finder, workers, prepared: AtomicBool::new(false) }
+    }
+
+    /// How far holders are looked for.
+    pub(crate) fn how_far(&self) -> HolderSearch {
+        self.search
     }
 
     /// The token, where the first holder is enough and is found at a glance, on this thread.
@@ -78,7 +84,12 @@ impl Tokens {
 
     /// Has the token read; `None` where too many are asked for already.
     pub(crate) fn ask(&self, owner: SocketOwner) -> Option<Arc<Job>> {
-        let job = Arc::new(Job { owner, state: Mutex::new(State::Asked(None)) });
+        self.ask_for(owner, self.search)
+    }
+
+    /// The same, and how far holders are looked for.
+    pub(crate) fn ask_for(&self, owner: SocketOwner, search: HolderSearch) -> Option<Arc<Job>> {
+        let job = Arc::new(Job { owner, search, state: Mutex::new(State::Asked(None)) });
         self.workers.give(Task::Read(Arc::clone(&job))).ok()?;
         Some(job)
     }

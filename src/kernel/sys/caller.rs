@@ -12,6 +12,18 @@ pub(crate) fn effective_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
+/// getegid(2).
+pub(crate) fn effective_gid() -> u32 {
+    rustix::process::getegid().as_raw()
+}
+
+/// Whether the calling thread may read what /proc shows of the processes of others: it has
+/// `CAP_SYS_PTRACE`.
+pub(crate) fn may_read_others() -> bool {
+    rustix::thread::capabilities(None)
+        .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_PTRACE))
+}
+
 /// getegid(2) and getgroups(2): the effective group and the supplementary groups.
 pub(crate) fn groups() -> Result<Vec<u32>, Errno> {
     let mut groups = rustix::process::getgroups().map_err(|e| Errno(e.raw_os_error()))?;

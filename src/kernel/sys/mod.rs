@@ -2,17 +2,32 @@
 //!
 //! Everything here fails with an errno; what a failure means is decided by its callers.
 
+#[cfg(all(feature = "agent", target_os = "linux", not(partner_info_other_platform)))]
+pub(crate) mod bpf;
 #[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
 mod caller;
 pub(crate) mod file;
 #[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
 mod linux;
+#[cfg(all(feature = "agent", target_os = "linux", not(partner_info_other_platform)))]
+pub(crate) mod namespace;
 #[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
 mod options;
+#[cfg(all(feature = "agent", target_os = "linux", not(partner_info_other_platform)))]
+mod passed;
+#[cfg(all(feature = "agent", target_os = "linux", not(partner_info_other_platform)))]
+pub(crate) use passed::{close_may_wait, peer_groups, peer_pidfd};
+#[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
+mod peer;
+#[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
+pub(crate) use peer::peer_credentials;
 #[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
 mod wipe_on_fork;
 #[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
-pub(crate) use caller::{distrusts_environment, effective_uid, groups, host_name, is_privileged};
+pub(crate) use caller::{
+    distrusts_environment, effective_gid, effective_uid, groups, host_name, is_privileged,
+    may_read_others,
+};
 #[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
 pub(crate) use linux::{Netlink, addresses, coarse_milliseconds, read_text};
 #[cfg(all(target_os = "linux", not(partner_info_other_platform)))]

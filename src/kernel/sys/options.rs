@@ -112,7 +112,7 @@ pub(crate) fn own_socket_inode(number: u32) -> Result<Option<u64>, Errno> {
 
 /// getsockopt(2) of an option that has exactly `N` bytes.
 #[allow(unsafe_code, reason = "rustix has no getter for these options")]
-fn getsockopt<const N: usize>(
+pub(super) fn getsockopt<const N: usize>(
     socket: BorrowedFd<'_>,
     level: libc::c_int,
     option: libc::c_int,
@@ -134,6 +134,6 @@ fn getsockopt<const N: usize>(
     Ok(unsafe { value.assume_init() })
 }
 
-fn last_errno() -> Errno {
+pub(super) fn last_errno() -> Errno {
     Errno(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
 }

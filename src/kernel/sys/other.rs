@@ -100,6 +100,14 @@ pub(crate) fn effective_uid() -> u32 {
     u32::MAX
 }
 
+pub(crate) fn effective_gid() -> u32 {
+    u32::MAX
+}
+
+pub(crate) fn may_read_others() -> bool {
+    false
+}
+
 pub(crate) fn groups() -> Result<Vec<u32>, Errno> {
     Err(NOT_LINUX)
 }

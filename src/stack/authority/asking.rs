@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "agent")]
+use crate::accounts::SystemAccounts;
 use crate::accounts::{Account, AccountNames, Accounts, Limits, Lookup};
 use crate::kernel::sys::{self, Socket};
 use crate::kernel::user_namespace;
@@ -19,14 +21,14 @@ pub(super) struct PerKind<T> {
     pub(super) group: T,
 }
 
-/// The calling thread, as it is at this moment: a program may drop its rights at any time, and on
+/// Who asks: mostly the calling thread, as it is at this moment: a program may drop its rights at any time, and on
 /// Linux each thread has rights of its own.
 #[derive(Debug)]
-pub(super) struct Asking {
-    pub(super) uid: u32,
+pub(crate) struct Asking {
+    pub(crate) uid: u32,
     /// `None`: could not be read.
-    pub(super) groups: Option<Vec<u32>>,
-    pub(super) privileged: bool,
+    pub(crate) groups: Option<Vec<u32>>,
+    pub(crate) privileged: bool,
 }
 
 impl Asking {
@@ -68,6 +70,14 @@ impl Names {
             ),
             awaited_since: AtomicU64::new(0),
         }
+    }
+
+    /// From the system's name service, with the usual patience.
+    #[cfg(feature = "agent")]
+    pub(crate) fn of_system() -> Self {
+        const AGE: Duration = Duration::from_secs(60);
+        const PATIENCE: Duration = Duration::from_secs(1);
+        Self::new(Arc::new(SystemAccounts), AGE, PATIENCE)
     }
 
     /// The names that the policy needs; never waits for the name service.

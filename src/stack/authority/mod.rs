@@ -12,8 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::time::{Duration, Instant};
 
-pub(crate) use asking::Names;
-use asking::{Asking, PerKind};
+use asking::PerKind;
+pub(crate) use asking::{Asking, Names};
+#[cfg(feature = "agent")]
+pub(crate) use source::DEFAULT_FILE;
 pub(crate) use source::Source;
 use source::{Look, Read};
 pub use source::{PolicyFileError, PolicyInForce, PolicyStatus};
@@ -23,7 +25,8 @@ use crate::error::{Error, ErrorKind};
 use crate::info::PartnerRequest;
 use crate::kernel::sys::{self, Socket};
 use crate::policy::{
-    PartnerStack, Policy, Refusal, Resource, ResourceError, RuleKind, SecurityDomain, Subject,
+    DecidingRule, PartnerStack, Policy, Refusal, Resource, ResourceError, RuleKind, SecurityDomain,
+    Subject,
 };
 
 /// How long a look at the policy file serves.
@@ -38,6 +41,23 @@ pub(crate) enum Standing {
     Authorized,
     /// Refused with what is known, and the caller's own names are on their way.
     NamesPending,
+}
+
+/// The same, with the rule that decided.
+#[derive(Debug)]
+#[cfg_attr(not(feature = "agent"), allow(dead_code, reason = "the agent records rules"))]
+pub(crate) enum Ruling {
+    Authorized(DecidingRule),
+    /// As [`Standing::NamesPending`].
+    NamesPending,
+}
+
+/// A refusal, with the rule that decided, where it came to rules.
+#[derive(Debug)]
+#[cfg_attr(not(feature = "agent"), allow(dead_code, reason = "the agent records rules"))]
+pub(crate) struct Refused {
+    pub(crate) error: Error,
+    pub(crate) rule: Option<DecidingRule>,
 }
 
 /// The policy in force, and what keeps it up to date.
@@ -163,33 +183,91 @@ impl Authority {
         stack: PartnerStack,
         asking: impl FnOnce() -> Asking,
     ) -> Result<Standing, Error> {
+        match self.rule_by(in_force, stack, asking) {
+            Ok(Ruling::Authorized(_)) => Ok(Standing::Authorized),
+            Ok(Ruling::NamesPending) => Ok(Standing::NamesPending),
+            Err(refused) => Err(refused.error),
+        }
+    }
+
+    /// As the policy in force has it for somebody else than the calling thread, and by which rule.
+    #[cfg(feature = "agent")]
+    pub(crate) fn rule_for(
+        &self,
+        asking: impl FnOnce() -> Asking,
+        stack: PartnerStack,
+    ) -> Result<Ruling, Refused> {
+        self.rule_by(&self.current(), stack, asking)
+    }
+
+    /// The security domain that the policy in force defines.
+    pub(crate) fn security_domain(&self) -> Option<SecurityDomain> {
+        self.current().policy.as_ref().ok()?.security_domain().cloned()
+    }
+
+    fn rule_by(
+        &self,
+        in_force: &InForce,
+        stack: PartnerStack,
+        asking: impl FnOnce() -> Asking,
+    ) -> Result<Ruling, Refused> {
         let policy = match &in_force.policy {
             Ok(policy) => policy,
-            Err(why) => return Err(Error::not_authorized(why)),
+            Err(why) => return Err(Refused { error: Error::not_authorized(why), rule: None }),
         };
         if policy.is_embedded() && stack == PartnerStack::Own {
-            return Ok(Standing::Authorized);
+            return Ok(Ruling::Authorized(DecidingRule::OWN_STACK));
         }
         let asking = asking();
         if asking.privileged {
-            return Ok(Standing::Authorized);
+            return Ok(Ruling::Authorized(DecidingRule::PRIVILEGED));
         }
         let resource = match &in_force.resource {
             Ok(resource) => resource,
             Err(error) => {
                 tracing::info!(uid = asking.uid, %error, "not authorized: no resource name");
-                return Err(Error::not_authorized(&format!(
+                let error = Error::not_authorized(&format!(
                     "uid {} is not authorized: {error}; give the host such a name",
                     asking.uid
-                )));
+                ));
+                return Err(Refused { error, rule: None });
             }
         };
         let names = self.names.of(&asking, in_force.by_name, Instant::now());
         match self.names.decide(&names, policy, &asking, resource, stack) {
-            Ok(_) => Ok(Standing::Authorized),
-            Err(_) if names.are_on_their_way() => Ok(Standing::NamesPending),
-            Err(refusal) => Err(refused(&refusal)),
+            Ok(authorized) => Ok(Ruling::Authorized(authorized.rule().clone())),
+            Err(_) if names.are_on_their_way() => Ok(Ruling::NamesPending),
+            Err(refusal) => {
+                let rule = Some(refusal.rule().clone());
+                Err(Refused { error: refused(&refusal), rule })
+            }
         }
+    }
+
+    /// The security domain that an agent must have too: none to compare under the embedded default,
+    /// which is nobody's policy; else what the policy defines, if it does.
+    pub(crate) fn domain_to_compare(&self) -> Option<Option<String>> {
+        let in_force = self.current();
+        match in_force.kind {
+            PolicyInForce::Embedded => None,
+            PolicyInForce::Given | PolicyInForce::File | PolicyInForce::Nothing => {
+                let domain = in_force.policy.as_ref().ok().and_then(Policy::security_domain);
+                Some(domain.map(|domain| domain.as_str().to_owned()))
+            }
+        }
+    }
+
+    /// See [`Stack::reload_policy`].
+    pub(crate) fn reload(&self) -> Result<(), PolicyFileError> {
+        let mut watch = self.watch();
+        self.look(&mut watch, true);
+        watch.fault.clone().map_or(Ok(()), Err)
+    }
+
+    /// See [`Stack::policy_status`].
+    pub(crate) fn status(&self) -> PolicyStatus {
+        let kind = self.current().kind;
+        PolicyStatus::new(kind, self.source.path(), self.watch().fault.clone())
     }
 
     /// What is in force now; looks at the file where the last look is too old.
@@ -382,8 +460,7 @@ impl Stack {
     #[must_use]
     #[doc(alias = "EZBDOMAIN")]
     pub fn security_domain(&self) -> Option<SecurityDomain> {
-        let in_force = self.inner.authority.current();
-        in_force.policy.as_ref().ok()?.security_domain().cloned()
+        self.inner.authority.security_domain()
     }
 
     /// The resource that guards the credentials of this stack's partners:
@@ -400,9 +477,7 @@ impl Stack {
     /// Which policy is in force now, and what is wrong with its file, if anything.
     #[must_use]
     pub fn policy_status(&self) -> PolicyStatus {
-        let authority = &self.inner.authority;
-        let kind = authority.current().kind;
-        PolicyStatus::new(kind, authority.source.path(), authority.watch().fault.clone())
+        self.inner.authority.status()
     }
 
     /// Reads the policy file now. Without this call a change is noticed by the first set or get
@@ -416,10 +491,7 @@ impl Stack {
     /// [`PolicyFileError`] where the file cannot be read, is no policy, or is gone. The policy that
     /// was in force stays in force; where there was none, nobody is authorized.
     pub fn reload_policy(&self) -> Result<(), PolicyFileError> {
-        let authority = &self.inner.authority;
-        let mut watch = authority.watch();
-        authority.look(&mut watch, true);
-        watch.fault.clone().map_or(Ok(()), Err)
+        self.inner.authority.reload()
     }
 }
 

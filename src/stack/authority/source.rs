@@ -12,7 +12,7 @@ use crate::policy::{MAX_POLICY_BYTES, Policy, PolicyError};
 /// Names the policy file, for programs that are not told by their code.
 const VARIABLE: &str = "PARTNER_INFO_POLICY";
 /// The policy file where nothing else names one.
-const DEFAULT_FILE: &str = "/etc/partner-info/policy.toml";
+pub(crate) const DEFAULT_FILE: &str = "/etc/partner-info/policy.toml";
 
 /// Where the policy comes from.
 #[derive(Clone, Debug)]
@@ -28,6 +28,12 @@ impl Source {
     /// As the environment has it.
     pub(crate) fn of_environment() -> Self {
         Self::of(std::env::var_os(VARIABLE), sys::distrusts_environment())
+    }
+
+    /// This file, which must be there; without one the default file, which may be absent.
+    #[cfg(feature = "agent")]
+    pub(crate) fn of_file(path: Option<&Path>) -> Self {
+        path.map_or_else(|| Self::DefaultFile(DEFAULT_FILE.into()), |path| Self::File(path.into()))
     }
 
     /// An environment that who started a set-id program may have made is not asked.

@@ -1,5 +1,7 @@
 //! The tables of the contract, row by row, with a hand-moved clock.
 
+mod agent;
+
 use super::*;
 use crate::info::Routing;
 use crate::token::UserToken;
@@ -17,6 +19,9 @@ struct Bench {
     /// What reading the processes comes to; pending where there is none.
     token: Option<UserToken>,
     read: u32,
+    /// What the agent comes to next; pending where there is nothing.
+    agent: Option<AgentSays>,
+    agent_asked: u32,
 }
 
 impl Bench {
@@ -29,6 +34,8 @@ impl Bench {
             asked: 0,
             token: None,
             read: 0,
+            agent: None,
+            agent_asked: 0,
         }
     }
 
@@ -55,6 +62,12 @@ impl Bench {
                 };
                 assert_eq!(*holding, HOLDING);
                 self.retrieval.handle_token(read, PATIENCE, self.now);
+                true
+            }
+            Step::Ask(_) => {
+                self.agent_asked += 1;
+                let says = self.agent.take().unwrap_or(AgentSays::Pending);
+                self.retrieval.handle_agent(says, PATIENCE, self.now);
                 true
             }
             Step::Answer(_) | Step::Wait(_) => false,
@@ -99,7 +112,7 @@ impl Bench {
             match step {
                 Step::Answer(answer) => return Ok(answer),
                 Step::Wait(until) => return Err(until.expect("a wait for an instant")),
-                Step::Retrieve(_) | Step::Read(_) | Step::Name(_) => {}
+                Step::Retrieve(_) | Step::Ask(_) | Step::Read(_) | Step::Name(_) => {}
             }
         }
         panic!("a get must answer or wait");
