@@ -1,0 +1,398 @@
+//! One question, from the descriptor that came with it to its answer.
+
+use std::fmt::Display;
+use std::future::poll_fn;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use super::audit::{Audit, Record, ToldToken, Verdict as Recorded};
+use super::callers::Caller;
+use super::closer::Lent;
+use super::config::{Config, LimitsConfig};
+use super::lookup::{Found, Lookup, Place, Progress};
+use super::metrics::Metrics;
+use super::scout::Scout;
+use super::subject::Connection;
+use crate::error::{Error, ErrorKind, Reason};
+use crate::info::{PartnerRequest, Routing};
+use crate::kernel::process::SocketOwner;
+use crate::kernel::verify::{Owner, Verdict};
+use crate::policy::{DecidingRule, PartnerStack, SecurityDomain};
+use crate::protocol::{Answer, Outcome, Question, Refused, Told};
+use crate::stack::authority::{Asking, Authority, Names, Ruling, Source};
+use crate::stack::tokens::{Progress as TokenProgress, Tokens};
+use crate::token::{HolderSearch, HoldersGap, Uid, UserToken};
+
+/// First and longest pause while a caller's own names are looked up.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// All that it takes to answer.
+pub(super) struct Agent {
+    pub(super) lookup: Arc<Lookup>,
+    pub(super) scout: Scout,
+    tokens: Tokens,
+    pub(super) audit: Audit,
+    pub(super) metrics: Arc<Metrics>,
+    rules: RwLock<Rules>,
+}
+
+/// What a reload changes.
+#[derive(Clone)]
+struct Rules {
+    limits: Arc<LimitsConfig>,
+    policy: Option<PathBuf>,
+    authority: Arc<Authority>,
+}
+
+/// What is found out about a question, for its answer and its record.
+#[derive(Default)]
+struct Findings {
+    connection: Option<Connection>,
+    rule: Option<DecidingRule>,
+}
+
+/// What a question comes to.
+#[derive(Debug)]
+enum Ended {
+    Told(Told),
+    NotYetAccepted,
+    Refused(Error),
+}
+
+impl Agent {
+    pub(super) fn new(
+        lookup: Arc<Lookup>,
+        config: &Config,
+        tokens: Tokens,
+        audit: Audit,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let scout = Scout::new(Arc::clone(&lookup));
+        let rules = RwLock::new(Rules {
+            limits: Arc::new(config.limits.clone()),
+            policy: config.policy.clone(),
+            authority: Arc::new(authority(config.policy.as_deref())),
+        });
+        Self { lookup, scout, tokens, audit, metrics, rules }
+    }
+
+    pub(super) fn limits(&self) -> Arc<LimitsConfig> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner).limits)
+    }
+
+    fn authority(&self) -> Arc<Authority> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner).authority)
+    }
+
+    /// Goes by this configuration from the next question on.
+    pub(super) fn reload(&self, config: Config) {
+        // Each change leaves the rules whole.
+        let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
+        if rules.policy != config.policy {
+            rules.authority = Arc::new(authority(config.policy.as_deref()));
+        } else if let Err(error) = rules.authority.reload() {
+            tracing::error!(%error, "the policy that was in force stays in force");
+        }
+        rules.policy = config.policy;
+        rules.limits = Arc::new(config.limits);
+    }
+
+    /// Answers a question about the socket that was `passed`. Where nothing has to be waited for,
+    /// the first poll answers.
+    pub(super) async fn answer(
+        &self,
+        caller: &Caller,
+        question: &Question,
+        passed: Lent,
+        began: Instant,
+    ) -> (Answer, Option<Lent>) {
+        let mut findings = Findings::default();
+        let mut passed = Some(passed);
+        let longest = self.limits().question.min(question.timeout);
+        let work = self.find(caller, question, &mut passed, &mut findings);
+        let ended = match bounded(longest, work).await {
+            Some(Ok(ended)) => ended,
+            Some(Err(error)) => Ended::Refused(error),
+            None => Ended::Refused(Error::new(ErrorKind::TimedOut)),
+        };
+        self.record(caller, Some(question.request), &findings, &ended);
+        let took = began.elapsed();
+        match &ended {
+            Ended::Told(_) => self.metrics.question_told(took),
+            Ended::NotYetAccepted => self.metrics.question_not_yet_accepted(took),
+            Ended::Refused(error) => self.metrics.question_refused(error.kind().as_str(), took),
+        }
+        let cookie = findings.connection.map(|connection| connection.cookie);
+        let outcome = match ended {
+            Ended::Told(told) => Outcome::Told(told),
+            Ended::NotYetAccepted => Outcome::NotYetAccepted,
+            Ended::Refused(error) => Outcome::Refused(refused(&error)),
+        };
+        (Answer { number: question.number, cookie, outcome }, passed)
+    }
+
+    /// Refuses what is no question, or one too many.
+    pub(super) fn refuse(
+        &self,
+        caller: &Caller,
+        number: u64,
+        kind: &'static str,
+        what: &str,
+    ) -> Answer {
+        let told = Recorded::Refused { kind, reason: None, text: what };
+        let record =
+            Record { peer: caller.peer, connection: None, request: None, told, rule: None };
+        self.audit.record(&record);
+        self.metrics.question_refused(kind, Duration::ZERO);
+        Answer { number, cookie: None, outcome: Outcome::Refused(Refused::Failed(what.into())) }
+    }
+
+    async fn find(
+        &self,
+        caller: &Caller,
+        question: &Question,
+        passed: &mut Option<Lent>,
+        findings: &mut Findings,
+    ) -> Result<Ended, Error> {
+        if self.audit.failing() {
+            return Err(Error::agent(
+                "the audit cannot be written, and nothing is told without it; see the agent's log",
+            ));
+        }
+        let Some(socket) = passed.as_ref().and_then(Lent::descriptor) else {
+            return Err(Error::new(ErrorKind::NotTcp));
+        };
+        let asked = self.lookup.examine(socket)?;
+        findings.connection = Some(asked.connection);
+        // First, so that an error tells a caller who is refused nothing.
+        let request = question.request;
+        if !request.is_empty() {
+            findings.rule = self.authorize(caller, PartnerStack::Own, findings).await?;
+        }
+        let found = match self.lookup.look(socket, &asked)? {
+            Progress::Settled(found) => found,
+            Progress::NotYet(missing) if !self.lookup.stacks().are_others_served() => {
+                missing.verdict()
+            }
+            Progress::NotYet(missing) => {
+                let search = self.scout.search(asked, missing).ok_or_else(|| {
+                    Error::agent("too many partners are looked for at once; ask again later")
+                })?;
+                search.await.map_err(|_| Error::agent("a search for a partner failed"))??
+            }
+        };
+        let in_cluster = match found.place {
+            Place::OwnStack | Place::Unknown => true,
+            Place::OtherStack if request.is_empty() => self.authority().security_domain().is_some(),
+            Place::OtherStack => {
+                findings.rule = self.authorize(caller, PartnerStack::Other, findings).await?;
+                self.verify_domain(question)?;
+                true
+            }
+        };
+        let routing = routing(found.place, in_cluster);
+        let owner = match verdict(found, request)? {
+            Seen::Owner(owner) => owner,
+            Seen::NotYetAccepted if !request.is_empty() => return Ok(Ended::NotYetAccepted),
+            Seen::NotYetAccepted | Seen::Place => {
+                return Ok(Ended::Told(Told { user: None, routing, token: None }));
+            }
+        };
+        if request.is_empty() {
+            return Ok(Ended::Told(Told { user: None, routing, token: None }));
+        }
+        let user = caller.view.user(owner.uid).and_then(Uid::new);
+        let user = user.ok_or(Error::unidentified(Reason::OverflowUid))?;
+        let token = if request.contains(PartnerRequest::UTOKEN) {
+            // It is not needed any more.
+            drop(passed.take());
+            let token = self.token(caller, question, owner).await?;
+            Some(if caller.view.is_same() { token } else { token.for_other_namespaces(user) })
+        } else {
+            None
+        };
+        Ok(Ended::Told(Told { user: Some(user), routing, token }))
+    }
+
+    async fn authorize(
+        &self,
+        caller: &Caller,
+        stack: PartnerStack,
+        findings: &mut Findings,
+    ) -> Result<Option<DecidingRule>, Error> {
+        let asking = || Asking {
+            uid: caller.peer.uid,
+            groups: caller.groups.clone(),
+            privileged: caller.peer.uid == 0,
+        };
+        let authority = self.authority();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match authority.rule_for(asking, stack) {
+                Ok(Ruling::Authorized(rule)) => return Ok(Some(rule)),
+                Ok(Ruling::NamesPending) => {
+                    tokio::time::sleep(pause).await;
+                    pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+                }
+                Err(refused) => {
+                    findings.rule = refused.rule;
+                    return Err(refused.error);
+                }
+            }
+        }
+    }
+
+    /// The domain must be defined here, and be the same by the asker's own policy where it has one.
+    /// Both ends are on this host, so this is both sides.
+    fn verify_domain(&self, question: &Question) -> Result<(), Error> {
+        let refused = Error::new(ErrorKind::SecurityDomain);
+        let Some(ours) = self.authority().security_domain() else { return Err(refused) };
+        let theirs = match &question.domain {
+            None => return Ok(()),
+            Some(None) => return Err(refused),
+            Some(Some(name)) => name.parse::<SecurityDomain>(),
+        };
+        if theirs.is_ok_and(|theirs| theirs == ours) { Ok(()) } else { Err(refused) }
+    }
+
+    async fn token(
+        &self,
+        caller: &Caller,
+        question: &Question,
+        owner: Owner,
+    ) -> Result<UserToken, Error> {
+        let socket = Uid::new(owner.uid).and_then(|uid| SocketOwner::new(owner.inode.into(), uid));
+        let socket = socket.ok_or(Error::unidentified(Reason::PartnerGone))?;
+        let socket = match owner.cgroup {
+            Some(id) => socket.in_cgroup(id),
+            None => socket,
+        };
+        // Reading takes long, and users take turns at it.
+        let _turn = caller.user.turn.acquire().await;
+        // Where the partner asks as well, or has asked just now, its socket is here too.
+        let ourselves = std::process::id();
+        let token = self.read(socket.clone(), question.search).await?.without_process(ourselves);
+        match token.holders_gap() {
+            Some(HoldersGap::StoppedAtFirst) if token.holders().is_empty() => {
+                let all = self.read(socket, HolderSearch::All).await?;
+                Ok(all.without_process(ourselves))
+            }
+            Some(_) | None => Ok(token),
+        }
+    }
+
+    async fn read(&self, socket: SocketOwner, search: HolderSearch) -> Result<UserToken, Error> {
+        let busy = || Error::agent("too many tokens are being read; ask again later");
+        let job = self.tokens.ask_for(socket, search).ok_or_else(busy)?;
+        poll_fn(|context| match job.poll(Some(context.waker())) {
+            TokenProgress::Pending => Poll::Pending,
+            TokenProgress::Read(token) => Poll::Ready(Ok(token)),
+            TokenProgress::Failed => Poll::Ready(Err(Error::agent("a token could not be read"))),
+        })
+        .await
+    }
+
+    fn record(
+        &self,
+        caller: &Caller,
+        request: Option<PartnerRequest>,
+        findings: &Findings,
+        ended: &Ended,
+    ) {
+        let text;
+        let told = match ended {
+            Ended::Told(told) => Recorded::Told {
+                user: told.user.map(Uid::as_raw),
+                routing: told.routing,
+                token: told
+                    .token
+                    .as_ref()
+                    .map(|token| ToldToken { holders: token.holders(), gap: token.holders_gap() }),
+            },
+            Ended::NotYetAccepted => Recorded::NotYet,
+            Ended::Refused(error) => {
+                text = error.to_string();
+                let reason = error.reason().map(Reason::as_str);
+                Recorded::Refused { kind: error.kind().as_str(), reason, text: &text }
+            }
+        };
+        let rule = findings.rule.as_ref().map(|rule| rule as &dyn Display);
+        let Findings { connection, .. } = *findings;
+        self.audit.record(&Record { peer: caller.peer, connection, request, told, rule });
+    }
+}
+
+fn authority(policy: Option<&Path>) -> Authority {
+    Authority::new(Source::of_file(policy), Names::of_system())
+}
+
+/// What a verdict leaves to be told.
+enum Seen {
+    Owner(Owner),
+    NotYetAccepted,
+    /// Nothing but where the partner is, or is not.
+    Place,
+}
+
+fn verdict(found: Found, request: PartnerRequest) -> Result<Seen, Error> {
+    match found.verdict {
+        Verdict::Partner(owner) => Ok(Seen::Owner(owner)),
+        Verdict::NotYetAccepted => Ok(Seen::NotYetAccepted),
+        Verdict::Refused(Reason::OutsideCluster) if request.is_empty() => Ok(Seen::Place),
+        Verdict::Refused(reason) => Err(Error::unidentified(reason)),
+        // Every stack that is looked at was looked at.
+        Verdict::NotInThisStack => Err(Error::unidentified(Reason::OutsideCluster)),
+        Verdict::NotConnected => Err(Error::new(ErrorKind::NotConnected)),
+        Verdict::NotTcp => Err(Error::new(ErrorKind::NotTcp)),
+        Verdict::Unsupported => Err(Error::unsupported(
+            "this kernel's sock_diag does not show TCP sockets (tcp_diag is missing)",
+        )),
+        Verdict::Failed(errno) => Err(Error::io("look up the partner's socket", errno)),
+    }
+}
+
+fn routing(place: Place, in_cluster: bool) -> Routing {
+    let same_image = Routing::SAME_IMAGE | Routing::INTERNAL;
+    match place {
+        Place::OwnStack => Routing::SAME_STACK,
+        Place::OtherStack if in_cluster => same_image | Routing::SAME_CLUSTER,
+        Place::OtherStack => same_image,
+        Place::Unknown => Routing::NONE,
+    }
+}
+
+/// What of an error goes to the caller.
+fn refused(error: &Error) -> Refused {
+    match (error.kind(), error.reason()) {
+        (ErrorKind::NotAuthorized, _) => Refused::NotAuthorized(error.to_string()),
+        (ErrorKind::SecurityDomain, _) => Refused::SecurityDomain,
+        (ErrorKind::NotConnected, _) => Refused::NotConnected,
+        (ErrorKind::NotTcp, _) => Refused::NotTcp,
+        (ErrorKind::Unidentified, Some(reason)) => Refused::Unidentified(reason),
+        (
+            ErrorKind::Unidentified
+            | ErrorKind::NotRequested
+            | ErrorKind::InProgress
+            | ErrorKind::AlreadyInProgress
+            | ErrorKind::TimedOut
+            | ErrorKind::TooLate
+            | ErrorKind::Unsupported
+            | ErrorKind::Agent
+            | ErrorKind::Io,
+            _,
+        ) => Refused::Failed(error.to_string()),
+    }
+}
+
+/// The end of `work`, unless it takes longer. A timer is made only where it has to be waited for.
+pub(super) async fn bounded<T>(longest: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    let first = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
+    match first {
+        Poll::Ready(end) => Some(end),
+        Poll::Pending => tokio::time::timeout(longest, work).await.ok(),
+    }
+}
