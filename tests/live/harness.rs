@@ -3,6 +3,8 @@
 //! The target is its own helper program: with [`puppet::ROLE`] in the environment it becomes a
 //! process that does what the test writes to its standard input. See [`role`].
 
+#[cfg(feature = "agent")]
+mod agent;
 mod closed;
 mod crowds;
 mod devices;
@@ -42,13 +44,13 @@ type Test = (&'static str, Needs, fn());
 /// Names tests after their functions.
 macro_rules! tests {
     ($($(#[$needs:ident])? $name:ident),* $(,)?) => {
-        pub(crate) const TESTS: &[super::Test] = &[
-            $((stringify!($name), super::tests!(@ $($needs)?), $name)),*
+        pub(crate) const TESTS: &[$crate::harness::Test] = &[
+            $((stringify!($name), $crate::harness::tests!(@ $($needs)?), $name)),*
         ];
     };
-    (@) => { super::Needs::Nothing };
-    (@ nft) => { super::Needs::Nft };
-    (@ cc) => { super::Needs::Cc };
+    (@) => { $crate::harness::Needs::Nothing };
+    (@ nft) => { $crate::harness::Needs::Nft };
+    (@ cc) => { $crate::harness::Needs::Cc };
 }
 pub(crate) use tests;
 
@@ -72,6 +74,8 @@ pub(crate) fn main() -> ExitCode {
         remote::TESTS,
         sandbox::TESTS,
         tokio_calls::TESTS,
+        #[cfg(feature = "agent")]
+        &agent::tests(),
     ];
     let missing = Missing::look();
     let trials = themes.concat().into_iter().map(|test| missing.trial(test)).collect();

@@ -109,6 +109,11 @@ impl Puppet {
         socket
     }
 
+    #[cfg(feature = "agent")]
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.lock().unwrap().id()
+    }
+
     /// Ends the process, and waits for the end.
     pub(crate) fn kill(&self) {
         let mut child = self.child.lock().unwrap();
@@ -161,6 +166,18 @@ impl<'p> Far<'p> {
 
     pub(crate) fn close(self) {
         self.must("close");
+    }
+
+    /// Connects, and has the partner looked up at once.
+    #[cfg(feature = "agent")]
+    pub(crate) fn connect_partner(&self, to: SocketAddr) {
+        self.must(&format!("connect-partner {to}"));
+    }
+
+    /// Accepts, and has the partner looked up at once.
+    #[cfg(feature = "agent")]
+    pub(crate) fn accept_partner(&self) -> Far<'p> {
+        Far { puppet: self.puppet, id: self.must("accept-partner") }
     }
 
     /// Closes with a reset.

@@ -19,6 +19,25 @@ pub(crate) fn set_option(
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// getsockopt(2) of an option that is an `int`.
+#[cfg(feature = "agent")]
+#[allow(unsafe_code, reason = "neither socket2 nor rustix has these options")]
+pub(crate) fn option(socket: &impl AsFd, level: i32, option: i32) -> io::Result<i32> {
+    let mut value = 0_i32;
+    let mut len = libc::socklen_t::try_from(size_of::<i32>()).unwrap();
+    // SAFETY: the descriptor is borrowed for the call; `value` is writable for `len` bytes.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            level,
+            option,
+            (&raw mut value).cast(),
+            &raw mut len,
+        )
+    };
+    if result == 0 { Ok(value) } else { Err(io::Error::last_os_error()) }
+}
+
 /// dup2(2): `number` is closed, and then another name of `socket`.
 #[allow(unsafe_code, reason = "the point is to change what a descriptor number in use means")]
 pub(crate) fn put_in_place_of(number: i32, socket: &impl AsFd) {

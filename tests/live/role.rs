@@ -61,6 +61,8 @@ struct State {
     next: u32,
     holders: Vec<Holder>,
     crowd: Vec<OwnedFd>,
+    #[cfg(feature = "agent")]
+    asker: super::agent::Asker,
 }
 
 /// A child that holds a descriptor.
@@ -146,7 +148,30 @@ impl State {
                 super::raw::run_before_others()?;
                 done
             }
-            [verb, id, ref arguments @ ..] => self.on_socket(verb, id, arguments),
+            #[cfg(feature = "agent")]
+            ["connect-partner", id, to] => {
+                let id = id.parse().unwrap();
+                let socket = self.sockets.remove(&id).unwrap();
+                self.sockets.insert(id, self.asker.connect_partner(socket, to)?);
+                done
+            }
+            #[cfg(feature = "agent")]
+            ["accept-partner", id] => {
+                let stream = self.asker.accept_partner(&self.sockets[&id.parse().unwrap()])?;
+                self.keep(stream)
+            }
+            #[cfg(feature = "agent")]
+            ["many", count, milliseconds, ref ids @ ..] => {
+                let sockets: Vec<_> =
+                    ids.iter().map(|id| &self.sockets[&id.parse().unwrap()]).collect();
+                self.asker.many(&sockets, count, milliseconds)
+            }
+            [verb, id, ref arguments @ ..] if id.parse::<u32>().is_ok() => {
+                self.on_socket(verb, id, arguments)
+            }
+            #[cfg(feature = "agent")]
+            _ => self.asker.command(words),
+            #[cfg(not(feature = "agent"))]
             _ => Err(io::Error::from_raw_os_error(libc::EINVAL)),
         }
     }
@@ -234,6 +259,16 @@ impl State {
                 PartnerRequest::USER_ID,
                 Duration::from_secs(1),
             ))),
+            #[cfg(feature = "agent")]
+            ("fork-and-ask-the-agent", [other]) => {
+                super::agent::Asker::fork_and_ask(socket, self.socket(other)?)
+            }
+            #[cfg(feature = "agent")]
+            _ => {
+                let socket = &self.sockets[&id.parse().unwrap()];
+                self.asker.on_socket(verb, socket, arguments)
+            }
+            #[cfg(not(feature = "agent"))]
             _ => Err(io::Error::from_raw_os_error(libc::EINVAL)),
         }
     }

@@ -70,10 +70,20 @@ impl Namespace {
         setns(&self.0, CloneFlags::CLONE_NEWNET).unwrap();
     }
 
+    /// Moves an interface of the calling thread's namespace here.
+    #[cfg(feature = "agent")]
+    pub(crate) fn take(&self, link: &str) {
+        run(&format!("ip link set {link} netns {}", self.path()));
+    }
+
+    fn path(&self) -> String {
+        use std::os::fd::AsRawFd;
+        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())
+    }
+
     /// A virtual cable between `here`, in the calling thread's namespace, and `there`, in this one.
     pub(crate) fn cable(&self, here: &str, there: &str) {
-        use std::os::fd::AsRawFd;
-        let path = format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd());
+        let path = self.path();
         run(&format!("ip link add {here} type veth peer name {there} netns {path}"));
         run(&format!("ip link set {here} up"));
         self.run(|| run(&format!("ip link set {there} up")));

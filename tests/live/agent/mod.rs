@@ -1,0 +1,53 @@
+//! The agent, asked by real processes of real users in real network namespaces.
+
+mod audit;
+mod authorization;
+mod comings;
+mod daemon;
+mod domains;
+mod forged;
+mod impostor;
+mod life;
+mod limits;
+mod malformed;
+mod moments;
+mod places;
+mod prefetch;
+mod restarts;
+mod role;
+mod sandboxes;
+mod served;
+mod speaker;
+mod tokens;
+mod trust;
+mod twins;
+mod users;
+mod views;
+
+pub(crate) use role::Asker;
+
+use super::Test;
+
+pub(crate) fn tests() -> Vec<Test> {
+    [
+        audit::TESTS,
+        authorization::TESTS,
+        comings::TESTS,
+        domains::TESTS,
+        forged::TESTS,
+        life::TESTS,
+        limits::TESTS,
+        malformed::TESTS,
+        moments::TESTS,
+        prefetch::TESTS,
+        restarts::TESTS,
+        sandboxes::TESTS,
+        served::TESTS,
+        tokens::TESTS,
+        trust::TESTS,
+        twins::TESTS,
+        users::TESTS,
+        views::TESTS,
+    ]
+    .concat()
+}

@@ -1,0 +1,52 @@
+//! Namespaces with a network between them.
+
+use super::super::puppet::Puppet;
+use super::super::support::{Namespace, run};
+
+/// A namespace at the other end of a cable whose near end is in the calling thread's namespace.
+/// Here is 10.7.n.1 and fd07:n::1, there 10.7.n.2 and fd07:n::2.
+pub(super) fn neighbour(n: u8) -> Namespace {
+    let there = Namespace::new();
+    attach(&there, n);
+    there
+}
+
+/// The same for a namespace that is there already.
+pub(super) fn attach(there: &Namespace, n: u8) {
+    there.cable(&format!("near{n}"), &format!("far{n}"));
+    number(&format!("near{n}"), n, 1);
+    there.run(|| number(&format!("far{n}"), n, 2));
+}
+
+/// Gives an interface of the calling thread's namespace the addresses of this host in a network.
+pub(super) fn number(link: &str, network: u8, host: u8) {
+    run(&format!("ip addr add 10.7.{network}.{host}/24 dev {link}"));
+    run(&format!("ip -6 addr add fd07:{network}::{host}/64 dev {link} nodad"));
+    run(&until_it_is_local(&format!("fd07:{network}::{host}")));
+}
+
+/// Waits for an IPv6 address of one's own: the kernel makes the route to it a moment later.
+fn until_it_is_local(address: &str) -> String {
+    let look = format!("ip -6 route show table local | grep -q \"^local {address} \"");
+    format!("timeout 10 sh -c 'until {look}; do sleep 0.01; done'")
+}
+
+/// In a puppet: a network namespace of its own, in which it is both hosts of a network.
+pub(super) fn be_both_hosts(puppet: &Puppet, network: u8) {
+    puppet.must("unshare-user-and-network");
+    puppet.must("run ip link set lo up");
+    for host in [1, 2] {
+        let v6 = format!("fd07:{network}::{host}");
+        puppet.must(&format!("run ip addr add 10.7.{network}.{host}/32 dev lo"));
+        puppet.must(&format!("run ip -6 addr add {v6}/128 dev lo nodad"));
+        puppet.must(&format!("run {}", until_it_is_local(&v6)));
+    }
+}
+
+/// Addresses of a host in a network, of both families.
+pub(super) fn addresses(network: u8, host: u8, port: u16) -> [std::net::SocketAddr; 2] {
+    [
+        format!("10.7.{network}.{host}:{port}").parse().unwrap(),
+        format!("[fd07:{network}::{host}]:{port}").parse().unwrap(),
+    ]
+}
