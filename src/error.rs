@@ -153,6 +153,19 @@ impl Error {
         Self { repr: Repr::Agent(what.into()) }
     }
 
+    /// What the agent says, for who passes it on.
+    #[cfg(feature = "agent")]
+    pub(crate) fn agents_words(&self) -> String {
+        match &self.repr {
+            Repr::Agent(what) => what.to_string(),
+            Repr::Kind(_)
+            | Repr::NotAuthorized(_)
+            | Repr::Unidentified(_)
+            | Repr::Unsupported { .. }
+            | Repr::Io { .. } => self.to_string(),
+        }
+    }
+
     pub(crate) const fn io(doing: &'static str, errno: i32) -> Self {
         Self { repr: Repr::Io { doing, errno } }
     }
@@ -323,11 +336,12 @@ impl Reason {
                  to ask about other namespaces and hosts; start partnerd"
             }
             Self::OutsideCluster => {
-                "the partner is in no network namespace that this host's agent looks at"
+                "the partner is in no network namespace that this host's agent looks at, and its \
+                 address is of no host that this one asks"
             }
             Self::Unproven => {
-                "a socket in another network namespace has the partner's addresses, and is not \
-                 proven to be the other end of this connection"
+                "a socket with the partner's addresses is not proven to be the other end of this \
+                 connection, in another network namespace or on the partner's host"
             }
             Self::StackNotServed => {
                 "this host's agent does not look at the network namespace of this socket; see \

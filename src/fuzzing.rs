@@ -4,6 +4,7 @@
 pub use crate::kernel::fuzzing::check_netlink;
 pub use crate::policy::fuzzing::{check_file, check_match};
 pub use crate::protocol::fuzzing::check_messages;
+pub use crate::protocol::peers::fuzzing::check_peer_messages;
 pub use crate::retrieval::fuzzing::check_retrieval;
 
 #[cfg(test)]
@@ -36,6 +37,11 @@ mod tests {
     #[test]
     fn retrieval() {
         assert_eq!(replay("retrieval", super::check_retrieval), (13, 10));
+    }
+
+    #[test]
+    fn peer_messages() {
+        assert_eq!(replay("peer_messages", super::check_peer_messages), (16, 11));
     }
 
     #[test]

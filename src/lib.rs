@@ -24,9 +24,9 @@
 //! ```
 //!
 //! In one network namespace the kernel answers, exactly and verified, without a daemon, a privilege
-//! or any set-up. For partners in other namespaces of the host, as in containers, and for the
-//! processes of other users the host's agent `partnerd` is asked, where there is one: see
-//! [`StackBuilder::agent`].
+//! or any set-up. For partners in other namespaces of the host, as in containers, on other hosts of the
+//! security domain, and for the processes of other users the host's agent `partnerd` is asked, where
+//! there is one: see [`StackBuilder::agent`]. It asks the agents of other hosts itself.
 //!
 //! # What an answer is worth
 //!
@@ -49,9 +49,11 @@
 //!
 //! # What it does not do
 //!
-//! It does not look behind relays, does not authenticate bytes, and answers for TCP alone. Partners
-//! on other hosts are [`Reason::OutsideCluster`], and without an agent those in other network
-//! namespaces are [`Reason::NotInThisStack`].
+//! It does not look behind relays, does not authenticate bytes, and answers for TCP alone. Without an
+//! agent partners in other network namespaces and on other hosts are [`Reason::NotInThisStack`]. With
+//! one they are [`Reason::OutsideCluster`] where no other host is asked, [`Reason::Unproven`] where the
+//! two ends do not fit, as behind NAT, and [`ErrorKind::Agent`] where the partner's host does not
+//! answer.
 //!
 //! # Platforms
 //!

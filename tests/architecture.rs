@@ -40,7 +40,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("future", &["error", "info", "kernel::sys", "stack"]),
     ("ext", &["error", "info", "kernel::sys", "stack", "future"]),
-    ("agent", &["error", "info", "token", "workers", "kernel", "policy", "protocol", "stack"]),
+    (
+        "agent",
+        &["error", "info", "token", "workers", "accounts", "kernel", "policy", "protocol", "stack"],
+    ),
     // Programs know what everybody may.
     ("bin", &[]),
     // Under `cfg(any(test, fuzzing))` alone: gathers what the rooms let be fuzzed.

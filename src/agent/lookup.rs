@@ -81,6 +81,10 @@ impl Lookup {
         Self { stacks, prober, hints: Cache::new(HINTS) }
     }
 
+    pub(super) fn prober(&self) -> Option<&Prober> {
+        self.prober.as_ref()
+    }
+
     pub(crate) fn stacks(&self) -> &Stacks {
         &self.stacks
     }
@@ -245,6 +249,20 @@ impl Lookup {
             }
         }
         Ok(seen)
+    }
+}
+
+impl Asked {
+    pub(super) fn own(&self) -> &Own {
+        &self.own
+    }
+
+    pub(super) fn device(&self) -> u32 {
+        self.device
+    }
+
+    pub(super) fn stack(&self) -> &Held {
+        &self.stack
     }
 }
 

@@ -10,16 +10,28 @@
 //! question  ── one question: policy, lookup, token, answer
 //!   lookup    where the partner is                     stacks   the namespaces of this host
 //!   scout     looks for namespaces, on a thread        closer   closes what was passed
+//! identity  ── who this agent is to those of other hosts, and they to it
+//! hosts     ── partners on other hosts: what is asked of their agents, and answered them
+//!   peers     the transport between agents                afar     what proves an end on another host
+//!   observer  what peers do that is no answer, for audit and metrics
 //! audit, metrics, config, privileges
+//! command   ── the program `partner`                ca       its certificate authority
 //! ```
 
+mod afar;
 mod audit;
+mod ca;
 mod callers;
 mod closer;
+mod command;
 mod config;
 mod door;
+mod hosts;
+mod identity;
 mod lookup;
 mod metrics;
+mod observer;
+mod peers;
 mod privileges;
 mod question;
 mod run;
@@ -29,4 +41,7 @@ mod stacks;
 mod stop;
 mod subject;
 
+pub use command::main as partner;
+#[doc(hidden)]
+pub use peers::measured;
 pub use run::main;

@@ -6,19 +6,45 @@ use std::io;
 use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use super::config::Namespaces;
+use super::config::{Config, IdentityConfig, Namespaces};
 
 /// A capability that the agent needs, and what for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Need {
     pub(crate) name: &'static str,
     capability: CapabilitySet,
-    /// Not with `namespaces = "own"`.
-    for_other_namespaces: bool,
+    needed: Needed,
     /// What it is needed for.
     pub(crate) purpose: &'static str,
     /// What does not work without it.
     pub(crate) without: &'static str,
+}
+
+/// When a capability is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Needed {
+    Always,
+    /// Not with `namespaces = "own"`.
+    ForOtherNamespaces,
+    /// Not with `namespaces = "own"`, unless there is an identity.
+    ForOtherNamespacesAndHosts,
+}
+
+/// What the agent is to do, as far as rights go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Work {
+    pub(crate) other_namespaces: bool,
+    pub(crate) other_hosts: bool,
+}
+
+impl Work {
+    pub(crate) fn of(config: &Config) -> Self {
+        let other_namespaces = match config.namespaces {
+            Namespaces::All | Namespaces::Listed(_) => true,
+            Namespaces::Own => false,
+        };
+        Self { other_namespaces, other_hosts: config.identity != IdentityConfig::Absent }
+    }
 }
 
 /// All that is ever kept. `packaging/systemd/partnerd.service` and `docs/agent.md` list the same.
@@ -26,7 +52,7 @@ pub(crate) const NEEDS: [Need; 5] = [
     Need {
         name: "CAP_NET_ADMIN",
         capability: CapabilitySet::NET_ADMIN,
-        for_other_namespaces: false,
+        needed: Needed::Always,
         purpose: "sees whether connection tracking translated addresses, and finds the network \
                   namespace of a socket that was passed",
         without: "partners whose connection is tracked are unidentified",
@@ -34,41 +60,41 @@ pub(crate) const NEEDS: [Need; 5] = [
     Need {
         name: "CAP_SYS_PTRACE",
         capability: CapabilitySet::SYS_PTRACE,
-        for_other_namespaces: false,
+        needed: Needed::Always,
         purpose: "reads which sockets the processes of other users hold",
         without: "tokens lack the processes of other users",
     },
     Need {
         name: "CAP_DAC_READ_SEARCH",
         capability: CapabilitySet::DAC_READ_SEARCH,
-        for_other_namespaces: false,
+        needed: Needed::Always,
         purpose: "opens the folders of other users' processes in /proc",
         without: "tokens lack the processes of other users",
     },
     Need {
         name: "CAP_SYS_ADMIN",
         capability: CapabilitySet::SYS_ADMIN,
-        for_other_namespaces: true,
+        needed: Needed::ForOtherNamespaces,
         purpose: "enters other network namespaces to look for partners in them",
         without: "partners in other network namespaces are unidentified",
     },
     Need {
         name: "CAP_BPF",
         capability: CapabilitySet::BPF,
-        for_other_namespaces: true,
+        needed: Needed::ForOtherNamespacesAndHosts,
         purpose: "loads and runs the program that reads the sequence numbers of both ends of a \
                   connection",
         without: "partners in other network namespaces cannot be proven by sequence numbers",
     },
 ];
 
-/// What is needed to look for partners there.
-pub(crate) fn needs(namespaces: &Namespaces) -> impl Iterator<Item = &'static Need> {
-    let others = match namespaces {
-        Namespaces::All | Namespaces::Listed(_) => true,
-        Namespaces::Own => false,
-    };
-    NEEDS.iter().filter(move |need| others || !need.for_other_namespaces)
+/// What is needed for that.
+pub(crate) fn needs(work: Work) -> impl Iterator<Item = &'static Need> {
+    NEEDS.iter().filter(move |need| match need.needed {
+        Needed::Always => true,
+        Needed::ForOtherNamespaces => work.other_namespaces,
+        Needed::ForOtherNamespacesAndHosts => work.other_namespaces || work.other_hosts,
+    })
 }
 
 /// What the agent may do from now on.
@@ -119,9 +145,9 @@ impl From<PrivilegesError> for io::Error {
 }
 
 /// What [`keep`] would come to; changes nothing.
-pub(crate) fn outlook(namespaces: &Namespaces) -> Result<Report, PrivilegesError> {
+pub(crate) fn outlook(work: Work) -> Result<Report, PrivilegesError> {
     let had = capabilities()?.permitted;
-    let (kept, missing) = sort(namespaces, had);
+    let (kept, missing) = sort(work, had);
     let bounded = had.contains(CapabilitySet::SETPCAP);
     Ok(Report { kept, missing, bounded })
 }
@@ -131,11 +157,11 @@ pub(crate) fn outlook(namespaces: &Namespaces) -> Result<Report, PrivilegesError
 /// For the calling thread and those that it starts later: call it before there are others.
 ///
 /// Source: capabilities(7), prctl(2), capset(2).
-pub(crate) fn keep(namespaces: &Namespaces) -> Result<Report, PrivilegesError> {
+pub(crate) fn keep(work: Work) -> Result<Report, PrivilegesError> {
     let doing = |doing| move |error| PrivilegesError { doing, error };
     rustix::thread::set_no_new_privs(true).map_err(doing("setting no_new_privs"))?;
     let had = capabilities()?.permitted;
-    let (kept, missing) = sort(namespaces, had);
+    let (kept, missing) = sort(work, had);
     let keep = kept.iter().fold(CapabilitySet::empty(), |set, need| set | need.capability);
     match rustix::thread::clear_ambient_capability_set() {
         // A kernel before 4.3 has no such set.
@@ -155,9 +181,9 @@ fn capabilities() -> Result<CapabilitySets, PrivilegesError> {
     rustix::thread::capabilities(None).map_err(|error| PrivilegesError { doing, error })
 }
 
-fn sort(namespaces: &Namespaces, had: CapabilitySet) -> (Vec<&'static Need>, Vec<&'static Need>) {
+fn sort(work: Work, had: CapabilitySet) -> (Vec<&'static Need>, Vec<&'static Need>) {
     let (kept, missing): (Vec<_>, Vec<_>) =
-        needs(namespaces).partition(|need| had.contains(need.capability));
+        needs(work).partition(|need| had.contains(need.capability));
     // A kernel that does not know a capability yet asks for none.
     let known =
         |need: &&Need| rustix::thread::capability_is_in_bounding_set(need.capability).is_ok();
@@ -188,6 +214,10 @@ fn bound(keep: CapabilitySet) -> Result<bool, Errno> {
 mod tests {
     use super::*;
 
+    const ALL: Work = Work { other_namespaces: true, other_hosts: false };
+    const OWN: Work = Work { other_namespaces: false, other_hosts: false };
+    const HOSTS: Work = Work { other_namespaces: false, other_hosts: true };
+
     /// The lines of /proc/thread-self/status with these names, as numbers.
     fn status(name: &str) -> u64 {
         let text = std::fs::read_to_string("/proc/thread-self/status").unwrap();
@@ -207,10 +237,10 @@ mod tests {
     #[test]
     #[ignore = "needs root: has capabilities to give up"]
     fn only_what_is_needed_is_kept() {
-        for namespaces in [Namespaces::All, Namespaces::Own] {
+        for work in [ALL, OWN, HOSTS] {
             on_a_thread(move || {
-                let outlook = outlook(&namespaces).unwrap();
-                let report = keep(&namespaces).unwrap();
+                let outlook = outlook(work).unwrap();
+                let report = keep(work).unwrap();
                 assert_eq!(report, outlook);
                 assert!(report.bounded && !report.kept.is_empty());
                 let kept = bits(&report.kept);
@@ -221,7 +251,7 @@ mod tests {
                 assert_eq!(status("CapAmb"), 0);
                 assert_eq!(status("NoNewPrivs"), 1);
                 // And it cannot be had back, nor fails a second time.
-                assert_eq!(keep(&Namespaces::Own).unwrap().missing, Vec::<&Need>::new());
+                assert_eq!(keep(OWN).unwrap().missing, Vec::<&Need>::new());
             });
         }
     }
@@ -235,7 +265,7 @@ mod tests {
                 set.remove(CapabilitySet::SYS_PTRACE | CapabilitySet::SETPCAP);
             }
             rustix::thread::set_capabilities(None, sets).unwrap();
-            let report = keep(&Namespaces::All).unwrap();
+            let report = keep(ALL).unwrap();
             assert!(report.missing.iter().any(|need| need.name == "CAP_SYS_PTRACE"));
             assert!(report.kept.iter().any(|need| need.name == "CAP_SYS_ADMIN"));
             assert!(!report.bounded);
@@ -250,7 +280,7 @@ mod tests {
             let sets =
                 CapabilitySets { effective: nothing, permitted: nothing, inheritable: nothing };
             rustix::thread::set_capabilities(None, sets).unwrap();
-            let report = keep(&Namespaces::Own).unwrap();
+            let report = keep(OWN).unwrap();
             assert_eq!(report.kept, Vec::<&Need>::new());
             let missing: Vec<_> = report.missing.iter().map(|need| need.name).collect();
             assert_eq!(missing, ["CAP_NET_ADMIN", "CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH"]);

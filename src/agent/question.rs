@@ -2,24 +2,29 @@
 
 use std::fmt::Display;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use super::audit::{Audit, Record, ToldToken, Verdict as Recorded};
+use super::audit::{Asker, Audit, Record, ToldToken, Verdict as Recorded};
 use super::callers::Caller;
 use super::closer::Lent;
-use super::config::{Config, LimitsConfig};
-use super::lookup::{Found, Lookup, Place, Progress};
+use super::config::{Config, LimitsConfig, PeersConfig};
+use super::hosts::{self, Afar, Hosts, Wanted};
+use super::lookup::{Asked, Found, Lookup, Place, Progress};
 use super::metrics::Metrics;
+use super::peers;
 use super::scout::Scout;
 use super::subject::Connection;
 use crate::error::{Error, ErrorKind, Reason};
 use crate::info::{PartnerRequest, Routing};
 use crate::kernel::process::SocketOwner;
+use crate::kernel::sys;
 use crate::kernel::verify::{Owner, Verdict};
 use crate::policy::{DecidingRule, PartnerStack, SecurityDomain};
+use crate::protocol::peers::Hello;
 use crate::protocol::{Answer, Outcome, Question, Refused, Told};
 use crate::stack::authority::{Asking, Authority, Names, Ruling, Source};
 use crate::stack::tokens::{Progress as TokenProgress, Tokens};
@@ -37,12 +42,15 @@ pub(super) struct Agent {
     pub(super) audit: Audit,
     pub(super) metrics: Arc<Metrics>,
     rules: RwLock<Rules>,
+    /// The agents of other hosts, where this one has an identity.
+    pub(super) hosts: OnceLock<Hosts>,
 }
 
 /// What a reload changes.
 #[derive(Clone)]
 struct Rules {
     limits: Arc<LimitsConfig>,
+    peers: Arc<PeersConfig>,
     policy: Option<PathBuf>,
     authority: Arc<Authority>,
 }
@@ -73,14 +81,52 @@ impl Agent {
         let scout = Scout::new(Arc::clone(&lookup));
         let rules = RwLock::new(Rules {
             limits: Arc::new(config.limits.clone()),
+            peers: Arc::new(config.peers.clone()),
             policy: config.policy.clone(),
             authority: Arc::new(authority(config.policy.as_deref())),
         });
-        Self { lookup, scout, tokens, audit, metrics, rules }
+        Self { lookup, scout, tokens, audit, metrics, rules, hosts: OnceLock::new() }
     }
 
     pub(super) fn limits(&self) -> Arc<LimitsConfig> {
         Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner).limits)
+    }
+
+    fn peers(&self) -> Arc<PeersConfig> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner).peers)
+    }
+
+    /// Whether the host of this name, which a certificate proves, may ask.
+    pub(super) fn may_ask(&self, host: &str) -> bool {
+        self.peers().allows(host)
+    }
+
+    fn is_in_networks(&self, ip: IpAddr) -> bool {
+        self.peers().networks.iter().any(|network| network.contains(ip))
+    }
+
+    /// As they are now; those of the port hold from the start.
+    pub(super) fn peer_limits(&self) -> peers::Limits {
+        let limits = self.limits();
+        peers::Limits {
+            connections: limits.peer_connections,
+            connections_per_address: limits.peer_connections_per_address,
+            handshakes: limits.peer_handshakes,
+            questions_per_second: limits.peer_questions_per_second,
+            question: limits.question,
+            stall: limits.stall,
+            ..peers::Limits::standard()
+        }
+    }
+
+    pub(super) fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
+    /// What this host says of itself to others.
+    pub(super) fn introduction(&self) -> Hello {
+        let domain = self.authority().security_domain().map(|domain| domain.to_string());
+        Hello { domain, host: sys::host_name() }
     }
 
     fn authority(&self) -> Arc<Authority> {
@@ -98,6 +144,7 @@ impl Agent {
         }
         rules.policy = config.policy;
         rules.limits = Arc::new(config.limits);
+        rules.peers = Arc::new(config.peers);
     }
 
     /// Answers a question about the socket that was `passed`. Where nothing has to be waited for,
@@ -143,8 +190,8 @@ impl Agent {
         what: &str,
     ) -> Answer {
         let told = Recorded::Refused { kind, reason: None, text: what };
-        let record =
-            Record { peer: caller.peer, connection: None, request: None, told, rule: None };
+        let asker = Asker::Caller(caller.peer);
+        let record = Record { asker, connection: None, request: None, told, rule: None };
         self.audit.record(&record);
         self.metrics.question_refused(kind, Duration::ZERO);
         Answer { number, cookie: None, outcome: Outcome::Refused(Refused::Failed(what.into())) }
@@ -178,12 +225,17 @@ impl Agent {
                 missing.verdict()
             }
             Progress::NotYet(missing) => {
-                let search = self.scout.search(asked, missing).ok_or_else(|| {
+                let search = self.scout.search(asked.clone(), missing).ok_or_else(|| {
                     Error::agent("too many partners are looked for at once; ask again later")
                 })?;
                 search.await.map_err(|_| Error::agent("a search for a partner failed"))??
             }
         };
+        if let Some(hosts) = self.hosts_of(&found, &asked) {
+            // It is not needed any more.
+            drop(passed.take());
+            return self.find_afar(hosts, caller, question, &asked, findings).await;
+        }
         let in_cluster = match found.place {
             Place::OwnStack | Place::Unknown => true,
             Place::OtherStack if request.is_empty() => self.authority().security_domain().is_some(),
@@ -198,11 +250,11 @@ impl Agent {
             Seen::Owner(owner) => owner,
             Seen::NotYetAccepted if !request.is_empty() => return Ok(Ended::NotYetAccepted),
             Seen::NotYetAccepted | Seen::Place => {
-                return Ok(Ended::Told(Told { user: None, routing, token: None }));
+                return Ok(Ended::Told(Told { user: None, name: None, routing, token: None }));
             }
         };
         if request.is_empty() {
-            return Ok(Ended::Told(Told { user: None, routing, token: None }));
+            return Ok(Ended::Told(Told { user: None, name: None, routing, token: None }));
         }
         let user = caller.view.user(owner.uid).and_then(Uid::new);
         let user = user.ok_or(Error::unidentified(Reason::OverflowUid))?;
@@ -214,7 +266,57 @@ impl Agent {
         } else {
             None
         };
-        Ok(Ended::Told(Told { user: Some(user), routing, token }))
+        Ok(Ended::Told(Told { user: Some(user), name: None, routing, token }))
+    }
+
+    /// Whom to ask about a partner that is in no namespace of this host.
+    fn hosts_of(&self, found: &Found, asked: &Asked) -> Option<&Hosts> {
+        let unknown =
+            matches!(found.verdict, Verdict::Refused(Reason::OutsideCluster | Reason::Unproven));
+        let remote = asked.connection.remote.ip();
+        let may_be_there = found.place == Place::Unknown && unknown && hosts::is_afar(remote);
+        self.hosts.get().filter(|_| may_be_there && self.is_in_networks(remote))
+    }
+
+    async fn find_afar(
+        &self,
+        hosts: &Hosts,
+        caller: &Caller,
+        question: &Question,
+        asked: &Asked,
+        findings: &mut Findings,
+    ) -> Result<Ended, Error> {
+        let request = question.request;
+        let outside = Told { user: None, name: None, routing: Routing::NONE, token: None };
+        let domain = self.authority().security_domain();
+        let domain = match domain {
+            None if request.is_empty() => return Ok(Ended::Told(outside)),
+            domain => domain.ok_or(Error::new(ErrorKind::SecurityDomain))?,
+        };
+        if !request.is_empty() {
+            findings.rule = self.authorize(caller, PartnerStack::Other, findings).await?;
+            self.verify_domain(question)?;
+        }
+        let wanted = Wanted {
+            request,
+            search: question.search,
+            timeout: question.timeout.min(self.limits().question),
+            domain: domain.to_string(),
+        };
+        let answered = hosts.ask(&self.lookup, asked, wanted, &self.metrics).await;
+        match answered {
+            Ok(Afar::Told(told)) => Ok(Ended::Told(told)),
+            Ok(Afar::NotYetAccepted) => Ok(Ended::NotYetAccepted),
+            // A host that answers no question is in no cluster, as far as can be told; one of another
+            // domain is in another.
+            Err(error)
+                if request.is_empty()
+                    && matches!(error.kind(), ErrorKind::Agent | ErrorKind::SecurityDomain) =>
+            {
+                Ok(Ended::Told(outside))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn authorize(
@@ -321,7 +423,8 @@ impl Agent {
         };
         let rule = findings.rule.as_ref().map(|rule| rule as &dyn Display);
         let Findings { connection, .. } = *findings;
-        self.audit.record(&Record { peer: caller.peer, connection, request, told, rule });
+        let asker = Asker::Caller(caller.peer);
+        self.audit.record(&Record { asker, connection, request, told, rule });
     }
 }
 
@@ -383,7 +486,7 @@ fn refused(error: &Error) -> Refused {
             | ErrorKind::Agent
             | ErrorKind::Io,
             _,
-        ) => Refused::Failed(error.to_string()),
+        ) => Refused::Failed(error.agents_words()),
     }
 }
 

@@ -11,19 +11,24 @@ use std::time::{Duration, Instant};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::audit::Audit;
 use super::callers::{Caller, Connections, Questions, Refused, Taken, Users};
 use super::closer::{Closer, Lent};
 use super::config::Config;
 use super::door::{self, Packet, Received};
+use super::hosts::{Answering, Hosts};
+use super::identity::Identity;
 use super::lookup::Lookup;
 use super::metrics::Metrics;
+use super::observer::PeerObserver;
+use super::peers::{Introduce, Listener};
 use super::question::{self, Agent};
 use super::stacks::{Stacks, Unavailable};
 use super::stop::Stop;
 use crate::kernel::prober::Prober;
+use crate::protocol::peers::Hello;
 use crate::protocol::{self, Answer, Question};
 use crate::stack::tokens::Tokens;
 use crate::token::HolderSearch;
@@ -47,6 +52,8 @@ pub(crate) struct Setup {
     pub(crate) listener: OwnedFd,
     pub(crate) audit: Audit,
     pub(crate) metrics: Arc<Metrics>,
+    /// What the agent proves itself with to those of other hosts; without it there are none.
+    pub(crate) identity: Option<Identity>,
     /// The configuration, each time that it was read again. What needs a restart is as it was.
     pub(crate) reloads: mpsc::Receiver<Config>,
     pub(crate) stop: Stop,
@@ -54,7 +61,7 @@ pub(crate) struct Setup {
 
 /// What all connections share.
 struct Door {
-    agent: Agent,
+    agent: Arc<Agent>,
     users: Users,
     closer: Arc<Closer>,
     connections: AtomicUsize,
@@ -68,9 +75,13 @@ type Socket = Arc<AsyncFd<OwnedFd>>;
 
 /// Answers until it is told to stop, and what is in flight has its answer.
 pub(crate) async fn serve(setup: Setup) -> io::Result<()> {
-    let Setup { config, listener, audit, metrics, mut reloads, mut stop } = setup;
+    let Setup { config, listener, audit, metrics, identity, mut reloads, mut stop } = setup;
+    let hosts = identity.is_some();
+    let agent = Arc::new(agent(&config, hosts, audit, metrics)?);
+    let others =
+        identity.map(|identity| others(&agent, &identity, config.peers.port)).transpose()?;
     let door = Arc::new(Door {
-        agent: agent(&config, audit, metrics)?,
+        agent,
         users: Users::new(),
         closer: Arc::new(Closer::new()),
         connections: AtomicUsize::new(0),
@@ -102,13 +113,53 @@ pub(crate) async fn serve(setup: Setup) -> io::Result<()> {
     }
     // Each caller's task sees the request by itself, and ends when its questions are answered.
     let all = async { while callers.join_next().await.is_some() {} };
-    if tokio::time::timeout(LAST_ANSWERS, all).await.is_err() {
+    let mut others = others;
+    let of_others = async {
+        if let Some(others) = others.take() {
+            others.watch.abort();
+            others.listener.close(LAST_ANSWERS).await;
+        }
+    };
+    let (all, ()) = tokio::join!(tokio::time::timeout(LAST_ANSWERS, all), of_others);
+    if all.is_err() {
         tracing::warn!("some questions were not answered before the end");
     }
     Ok(())
 }
 
-fn agent(config: &Config, audit: Audit, metrics: Arc<Metrics>) -> io::Result<Agent> {
+/// What answers other hosts, and follows the namespaces in which it does.
+struct Others {
+    listener: Arc<Listener<Answering>>,
+    watch: AbortHandle,
+}
+
+fn others(agent: &Arc<Agent>, identity: &Identity, port: u16) -> io::Result<Others> {
+    let introducing = Arc::downgrade(agent);
+    let introduce: Introduce = Arc::new(move || {
+        let introduction = introducing.upgrade().map(|agent| agent.introduction());
+        // An agent that is ending says nothing that could be taken for more than it is.
+        Arc::new(introduction.unwrap_or_else(|| Hello { domain: None, host: "-".to_owned() }))
+    });
+    let hosts = Hosts::new(&agent.lookup, identity, Arc::clone(&introduce), port);
+    let hosts = agent.hosts.get_or_init(|| hosts);
+    let observer = PeerObserver::new(agent.audit.clone(), Arc::clone(&agent.metrics));
+    let listener = hosts.listener(agent, identity, introduce, Arc::new(observer));
+    hosts.open_home(&agent.lookup, &listener).map_err(|error| {
+        let what = format!("listening for other hosts at port {port}: {error}; name a free port");
+        io::Error::new(error.kind(), what)
+    })?;
+    let following = identity.clone();
+    let (watching, watched) = (Arc::clone(agent), Arc::clone(&listener));
+    let watch = tokio::spawn(async move {
+        if let Some(hosts) = watching.hosts.get() {
+            let watch = hosts.watch(Arc::clone(&watching.lookup), watched);
+            tokio::join!(watch, hosts.follow(following));
+        }
+    });
+    Ok(Others { listener, watch: watch.abort_handle() })
+}
+
+fn agent(config: &Config, hosts: bool, audit: Audit, metrics: Arc<Metrics>) -> io::Result<Agent> {
     let stacks = Stacks::new(config.namespaces.clone(), config.limits.namespaces);
     let stacks = stacks.map_err(|why| match why {
         Unavailable::NotServed => io::Error::other("the agent's own namespace is not served"),
@@ -116,7 +167,7 @@ fn agent(config: &Config, audit: Audit, metrics: Arc<Metrics>) -> io::Result<Age
             io::Error::other(format!("{doing}: {}", io::Error::from_raw_os_error(errno)))
         }
     })?;
-    let prober = if config.namespaces == super::config::Namespaces::Own {
+    let prober = if config.namespaces == super::config::Namespaces::Own && !hosts {
         None
     } else {
         let prober = Prober::new();

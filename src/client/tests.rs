@@ -67,7 +67,7 @@ fn read(caller: &OwnedFd) -> Question {
 
 fn write(caller: &OwnedFd, number: u64, uid: u32) {
     let user = Some(Uid::new(uid).unwrap());
-    let told = Told { user, routing: Routing::SAME_IMAGE, token: None };
+    let told = Told { user, name: None, routing: Routing::SAME_IMAGE, token: None };
     let answer = Answer { number, cookie: Some(1), outcome: Outcome::Told(told) };
     send(caller, &answer.encode());
 }

@@ -84,7 +84,7 @@ pub(crate) fn judge(own: &Own, looks: &Looks, trust: Trust) -> Across {
 
 impl Own {
     /// The same addresses, and the same socket (H5, H24).
-    fn is(&self, entry: &Entry) -> bool {
+    pub(crate) fn is(&self, entry: &Entry) -> bool {
         let same = match self.multipath_inode {
             None => entry.cookie == self.end.cookie,
             Some(inode) => inode != 0 && entry.inode == inode,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::{Mutex, PoisonError};
 
-use super::sequence::{self, Ends, Family};
+use super::sequence::{self, End, Ends, Family};
 use super::sys::bpf::Program;
 use super::sys::{Errno, Netlink, errno};
 use super::{Endpoint, nsid};
@@ -51,8 +51,26 @@ impl Prober {
         (local, remote): (Endpoint, Endpoint),
         numbers: [u32; 2],
     ) -> Result<Option<Ends>, Errno> {
-        let Some(mut packet) = sequence::encode((local, remote), numbers) else { return Ok(None) };
-        let program = match local.ip {
+        self.run(local.ip, sequence::encode((local, remote), numbers))
+    }
+
+    /// What one end says, whose other end is on another image.
+    pub(crate) fn look_at(
+        &self,
+        (local, remote): (Endpoint, Endpoint),
+        number: u32,
+    ) -> Result<Option<End>, Errno> {
+        let ends = self.run(local.ip, sequence::encode_one((local, remote), number))?;
+        Ok(ends.map(|ends| ends.own))
+    }
+
+    fn run<const N: usize>(
+        &self,
+        ip: IpAddr,
+        packet: Option<[u8; N]>,
+    ) -> Result<Option<Ends>, Errno> {
+        let Some(mut packet) = packet else { return Ok(None) };
+        let program = match ip {
             IpAddr::V4(_) => &self.v4,
             IpAddr::V6(_) => &self.v6,
         };

@@ -337,7 +337,7 @@ impl Verification {
 }
 
 /// H1 to H4, H6, H11: what state and inode say of a socket with the partner's addresses.
-pub(super) fn judge_entry(entry: &Entry, trust: Trust) -> Verdict {
+pub(crate) fn judge_entry(entry: &Entry, trust: Trust) -> Verdict {
     match (entry.state, entry.inode) {
         (TcpState::Established | TcpState::CloseWait, 0) | (TcpState::SynRecv, _) => {
             Verdict::NotYetAccepted
@@ -421,7 +421,7 @@ impl Fin {
 }
 
 /// Our own end: connected in the sense of getpeername(2).
-pub(super) fn is_live(state: TcpState) -> bool {
+pub(crate) fn is_live(state: TcpState) -> bool {
     match state {
         TcpState::Established
         | TcpState::FinWait1

@@ -33,6 +33,8 @@ pub(crate) enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Told {
     pub(crate) user: Option<Uid>,
+    /// What the partner\'s host calls that user; only where the partner is on another host.
+    pub(crate) name: Option<String>,
     /// Never empty: there was a connection.
     pub(crate) routing: Routing,
     /// The token of that very user; there is none without the user.
@@ -62,7 +64,6 @@ pub(crate) enum Pids {
     /// The agent runs on this image and in our pid namespace.
     Ours,
     /// They are those of another image or another pid namespace.
-    #[cfg_attr(not(any(test, fuzzing)), allow(dead_code, reason = "nobody else is asked yet"))]
     Foreign,
 }
 
@@ -117,7 +118,10 @@ impl Told {
     fn is_valid(&self) -> bool {
         let token_is_the_users =
             self.token.as_ref().is_none_or(|token| self.user == Some(token.user()));
-        token_is_the_users && is_place(self.routing)
+        // Two hosts may call one number by two names: this host's names are who asks's to look up.
+        let name_is_of_afar = self.name.is_none()
+            || (self.user.is_some() && !self.routing.contains(Routing::SAME_IMAGE));
+        token_is_the_users && name_is_of_afar && is_place(self.routing)
     }
 
     fn to_wire(&self) -> wire::Told {
@@ -125,6 +129,7 @@ impl Told {
             user: self.user.map(Uid::as_raw),
             routing: Some(self.routing.bits().into()),
             token: self.token.as_ref().map(token::to_wire),
+            user_name: self.name.as_deref().and_then(user_name).map(str::to_owned),
         }
     }
 
@@ -139,11 +144,32 @@ impl Told {
             ))
         })?;
         let token = told.token.map(|token| token::from_wire(token, pids)).transpose()?;
-        let told = Self { user, routing, token };
+        let name = named(told.user_name)?;
+        let told = Self { user, name, routing, token };
         if !told.is_valid() {
-            return Err(Malformed::new("a token of the user that is told expected"));
+            return Err(Malformed::new(
+                "a token of the user that is told expected, and a name only of one of another host",
+            ));
         }
         Ok(told)
+    }
+}
+
+/// Bytes of a user's name at most.
+const MAX_NAME: usize = 256;
+
+/// The name, if it is one that is told.
+pub(super) fn user_name(name: &str) -> Option<&str> {
+    let fits = (1..=MAX_NAME).contains(&name.len()) && !name.contains(char::is_control);
+    fits.then_some(name)
+}
+
+pub(super) fn named(name: Option<String>) -> Result<Option<String>, Malformed> {
+    match name {
+        Some(name) if user_name(&name).is_none() => Err(Malformed::new(format!(
+            "a user's name of 1 to {MAX_NAME} bytes without control characters expected"
+        ))),
+        name => Ok(name),
     }
 }
 
@@ -152,7 +178,7 @@ fn is_place(routing: Routing) -> bool {
 }
 
 impl Refused {
-    fn to_wire(&self) -> wire::Refused {
+    pub(super) fn to_wire(&self) -> wire::Refused {
         let (kind, text, reason) = match self {
             Self::NotAuthorized(text) => (wire::Refusal::NotAuthorized, Some(text), None),
             Self::SecurityDomain => (wire::Refusal::SecurityDomain, None, None),
@@ -168,7 +194,7 @@ impl Refused {
         }
     }
 
-    fn from_wire(refused: wire::Refused) -> Result<Self, Malformed> {
+    pub(super) fn from_wire(refused: wire::Refused) -> Result<Self, Malformed> {
         match wire::Refusal::try_from(required(refused.kind, "a kind of refusal")?) {
             Ok(wire::Refusal::NotAuthorized) => Ok(Self::NotAuthorized(shown(refused.text)?)),
             Ok(wire::Refusal::SecurityDomain) => Ok(Self::SecurityDomain),

@@ -88,7 +88,7 @@ fn check_told(told: &Told, pids: Pids) {
     }
 }
 
-fn check_token(token: &UserToken, pids: Pids) {
+pub(super) fn check_token(token: &UserToken, pids: Pids) {
     check_text(&token.to_string());
     assert_eq!(token.flags().undefined_user(), None, "names are looked up here");
     assert!(token.holders().is_sorted_by(|one, next| one.pid() < next.pid()));
@@ -106,9 +106,12 @@ fn check_token(token: &UserToken, pids: Pids) {
 /// Whether `again` lacks the last holders and says so: where the bytes came in a shorter form than
 /// they are given in here, and had no room to spare.
 fn is_shortened(again: &Result<Answer, Malformed>, answer: &Answer) -> bool {
-    let (Some(again), Some(token)) = (again.as_ref().ok().and_then(token), token(answer)) else {
-        return false;
-    };
+    let again = again.as_ref().ok().and_then(token);
+    matches!((again, token(answer)), (Some(again), Some(token)) if is_shorter(again, token))
+}
+
+/// Whether the one lacks the last holders of the other and says so.
+pub(super) fn is_shorter(again: &UserToken, token: &UserToken) -> bool {
     let gap = again.holders_gap();
     again.holders().len() < token.holders().len()
         && token.holders().starts_with(again.holders())
@@ -124,6 +127,6 @@ fn token(answer: &Answer) -> Option<&UserToken> {
 }
 
 /// Fit for a line of a log.
-fn check_text(text: &str) {
+pub(super) fn check_text(text: &str) {
     assert!(!text.contains(char::is_control), "{text:?}");
 }

@@ -12,6 +12,11 @@ mod answer;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod names;
+#[cfg_attr(
+    not(any(test, fuzzing)),
+    allow(dead_code, unused_imports, reason = "what one side reads the other writes")
+)]
+pub(crate) mod peers;
 mod question;
 #[cfg(test)]
 mod tests;
@@ -39,7 +44,7 @@ pub(crate) const MAX_ANSWER: usize = 64 * 1024;
 pub(crate) struct Malformed(String);
 
 impl Malformed {
-    fn new(what: impl Into<String>) -> Self {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
         Self(what.into())
     }
 }

@@ -45,14 +45,7 @@ impl Question {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let question: wire::Question = read(bytes, MAX_QUESTION)?;
         let number = required(question.number, "a number")?;
-        let bits = required(question.request, "a request")?;
-        let request =
-            u8::try_from(bits).ok().and_then(PartnerRequest::from_bits).ok_or_else(|| {
-                Malformed::new(format!(
-                    "a request of the bits {:#x} expected, {bits:#x} came",
-                    PartnerRequest::all().bits()
-                ))
-            })?;
+        let request = request(required(question.request, "a request")?)?;
         let search = required(question.search, "how far to search")?;
         let search = match names::search(search) {
             Came::Known(search) => search,
@@ -82,14 +75,23 @@ pub(crate) fn number(bytes: &[u8]) -> Option<u64> {
     question.number.filter(|number| whole || *number != 0)
 }
 
+pub(super) fn request(bits: u32) -> Result<PartnerRequest, Malformed> {
+    u8::try_from(bits).ok().and_then(PartnerRequest::from_bits).ok_or_else(|| {
+        Malformed::new(format!(
+            "a request of the bits {:#x} expected, {bits:#x} came",
+            PartnerRequest::all().bits()
+        ))
+    })
+}
+
 /// Rounded up: zero alone does not wait.
-fn milliseconds(time: Duration) -> u64 {
+pub(super) fn milliseconds(time: Duration) -> u64 {
     let whole = time.as_millis();
     let rest = !time.subsec_nanos().is_multiple_of(1_000_000);
     u64::try_from(whole).unwrap_or(u64::MAX).saturating_add(u64::from(rest))
 }
 
-fn domain_name(name: String) -> Result<String, Malformed> {
+pub(super) fn domain_name(name: String) -> Result<String, Malformed> {
     let characters = name.chars().count();
     if !(1..=MAX_DOMAIN).contains(&characters) {
         return Err(Malformed::new(format!(

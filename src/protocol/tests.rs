@@ -72,7 +72,12 @@ fn full(pid: u32) -> HolderParts {
 }
 
 fn told(token: UserToken) -> Answer {
-    let told = Told { user: Some(token.user()), routing: Routing::SAME_STACK, token: Some(token) };
+    let told = Told {
+        user: Some(token.user()),
+        name: None,
+        routing: Routing::SAME_STACK,
+        token: Some(token),
+    };
     Answer { number: 7, cookie: Some(4_097), outcome: Outcome::Told(told) }
 }
 
@@ -159,7 +164,7 @@ fn users_there_and_back() {
     for user in [None, Uid::new(0), Uid::new(1_000), Uid::new(u32::MAX - 1)] {
         for bits in 1..16 {
             let routing = Routing::from_bits(bits).unwrap();
-            let outcome = Outcome::Told(Told { user, routing, token: None });
+            let outcome = Outcome::Told(Told { user, name: None, routing, token: None });
             let answer = Answer { number: 1, cookie: None, outcome };
             assert_eq!(there_and_back(&answer), answer);
         }
@@ -291,6 +296,7 @@ fn what_is_told_fits_one_request_only() {
         [PartnerRequest::empty(), PartnerRequest::USER_ID, PartnerRequest::UTOKEN];
     let of = |user: Option<u32>, token_user: Option<u32>, routing| Told {
         user: user.and_then(Uid::new),
+        name: None,
         routing,
         token: token_user.map(|user| token(user, vec![full(1)], None)),
     };

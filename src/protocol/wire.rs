@@ -77,6 +77,8 @@ pub(super) struct Told {
     pub(super) routing: Option<u32>,
     #[prost(message, optional, tag = "3")]
     pub(super) token: Option<Token>,
+    #[prost(string, optional, tag = "4")]
+    pub(super) user_name: Option<String>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

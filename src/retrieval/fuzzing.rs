@@ -120,7 +120,7 @@ impl World {
             (true, Some(uid)) => TokenState::ToRead(Holding { uid, inode: 1, cgroup: None }),
             (true, None) | (false, _) => TokenState::NotAskedFor,
         };
-        Outcome::Found(Found { uid, routing: found.routing, token })
+        Outcome::Found(Found { uid, name: None, routing: found.routing, token })
     }
 
     /// What the agent says. It may know nobody, and it may name another user than the kernel.
@@ -132,7 +132,12 @@ impl World {
             false => TokenState::NotAskedFor,
         };
         let uid = what.contains(PartnerRequest::USER_ID).then_some(uid);
-        AgentSays::Outcome(Outcome::Found(Found { uid, routing: Routing::SAME_STACK, token }))
+        AgentSays::Outcome(Outcome::Found(Found {
+            uid,
+            name: None,
+            routing: Routing::SAME_STACK,
+            token,
+        }))
     }
 
     fn carry_out(&mut self, step: &Step) -> bool {
@@ -327,6 +332,7 @@ fn panic_of_a_loop() {
 fn found(uid: u32) -> Outcome {
     Outcome::Found(Found {
         uid: Some(uid),
+        name: None,
         routing: Routing::SAME_STACK,
         token: TokenState::NotAskedFor,
     })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::step::{Found, TokenState};
-use crate::info::{Credentials, PartnerRequest, UserId};
+use crate::info::{Credentials, PartnerRequest, Routing, UserId};
 
 /// What was found, and the names that are here.
 #[derive(Debug)]
@@ -30,9 +30,14 @@ impl Naming {
             TokenState::Read(token) => token.process_user(),
             TokenState::NotAskedFor | TokenState::ToRead(_) => None,
         };
+        // A number of another image is named there, or not at all.
+        let here = found.routing.contains(Routing::SAME_IMAGE);
+        let wanted = |uid, name: Option<Arc<str>>| {
+            if here { Wanted::Yes(uid) } else { Wanted::Known(uid, name) }
+        };
         Self {
-            user: found.uid.map_or(Wanted::No, Wanted::Yes),
-            process_user: process_user.map_or(Wanted::No, |uid| Wanted::Yes(uid.as_raw())),
+            user: found.uid.map_or(Wanted::No, |uid| wanted(uid, found.name.clone())),
+            process_user: process_user.map_or(Wanted::No, |uid| wanted(uid.as_raw(), None)),
             found,
             give_up,
         }
@@ -65,7 +70,9 @@ impl Naming {
         };
         let token = match self.found.token {
             TokenState::Read(mut token) => {
-                if let Wanted::Known(_, name) = &self.user {
+                if let Wanted::Known(_, name) = &self.user
+                    && (name.is_some() || self.found.routing.contains(Routing::SAME_IMAGE))
+                {
                     token.set_undefined_user(name.is_none());
                 }
                 Some(Arc::new(token))

@@ -66,6 +66,9 @@ pub(crate) enum AgentSays {
 pub(crate) struct Found {
     /// The socket's owner, where it was asked for.
     pub(crate) uid: Option<u32>,
+    /// What the partner's host calls it, where that is another image: this one's name for the same
+    /// number would be somebody else's.
+    pub(crate) name: Option<Arc<str>>,
     pub(crate) routing: Routing,
     pub(crate) token: TokenState,
 }

@@ -136,7 +136,8 @@ fn said(answer: Answer, socket: Socket<'_>, at: Connected, what: PartnerRequest)
     }
     let token = told.token.map_or(TokenState::NotAskedFor, TokenState::Read);
     let uid = told.user.map(crate::token::Uid::as_raw);
-    Outcome::Found(Found { uid, routing: told.routing, token })
+    let name = told.name.map(Into::into);
+    Outcome::Found(Found { uid, name, routing: told.routing, token })
 }
 
 fn is_still(socket: Socket<'_>, at: Connected) -> Result<(), Error> {

@@ -401,7 +401,7 @@ impl Stack {
         let Owner { uid, inode, cgroup } = owner;
         let found = |token| {
             let uid = (!what.is_empty()).then_some(uid);
-            Outcome::Found(Found { uid, routing: Routing::SAME_STACK, token })
+            Outcome::Found(Found { uid, name: None, routing: Routing::SAME_STACK, token })
         };
         if !what.contains(PartnerRequest::UTOKEN) {
             return found(TokenState::NotAskedFor);
@@ -513,4 +513,4 @@ fn socket_owner(holding: Holding) -> Option<SocketOwner> {
 
 /// Routing alone.
 const SAME_STACK: Found =
-    Found { uid: None, routing: Routing::SAME_STACK, token: TokenState::NotAskedFor };
+    Found { uid: None, name: None, routing: Routing::SAME_STACK, token: TokenState::NotAskedFor };

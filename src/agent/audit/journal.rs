@@ -2,9 +2,10 @@
 //!
 //! Source: *Native Journal Protocol*, <https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,8 @@ use std::time::Duration;
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix};
 
-use super::record::{Record, Verdict, asked};
+use super::record::{Asker, Event, PeerEvent, Record, Verdict, asked};
+use crate::agent::subject::Peer;
 
 /// How long a journal that reads nothing is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -24,28 +26,30 @@ const INFO: u8 = 6;
 
 /// Adds one datagram to `out`.
 pub(super) fn write(record: &Record<'_>, out: &mut Vec<u8>) {
-    let peer = record.peer;
+    let asker = record.asker;
     let (priority, message) = match &record.told {
         Verdict::Told { user: Some(user), .. } => {
-            (INFO, format!("told uid {} that its partner is uid {user}", peer.uid))
+            (INFO, format!("told {asker} that its partner is uid {user}"))
         }
         Verdict::Told { user: None, token: Some(_), .. } => {
-            (INFO, format!("told uid {} which processes its partner is", peer.uid))
+            (INFO, format!("told {asker} which processes its partner is"))
         }
         Verdict::Told { user: None, token: None, .. } => {
-            (INFO, format!("told uid {} where its partner is", peer.uid))
+            (INFO, format!("told {asker} where its partner is"))
         }
-        Verdict::Refused { kind, .. } => (NOTICE, format!("refused uid {}: {kind}", peer.uid)),
-        Verdict::NotYet => (INFO, format!("uid {} asked before the accept", peer.uid)),
+        Verdict::Refused { kind, .. } => (NOTICE, format!("refused {asker}: {kind}")),
+        Verdict::NotYet => (INFO, format!("{asker} asked before the accept")),
     };
-    field(out, "MESSAGE", message);
-    field(out, "PRIORITY", priority);
-    field(out, "SYSLOG_IDENTIFIER", "partnerd");
-    field(out, "PARTNERD_EVENT", record.told.event());
-    field(out, "PARTNERD_CALLER_UID", peer.uid);
-    field(out, "PARTNERD_CALLER_GID", peer.gid);
-    if let Some(pid) = peer.pid {
-        field(out, "PARTNERD_CALLER_PID", pid);
+    head(out, &message, priority, record.told.event());
+    match asker {
+        Asker::Caller(Peer { uid, gid, pid }) => {
+            field(out, "PARTNERD_CALLER_UID", uid);
+            field(out, "PARTNERD_CALLER_GID", gid);
+            if let Some(pid) = pid {
+                field(out, "PARTNERD_CALLER_PID", pid);
+            }
+        }
+        Asker::Host { name, address } => host(out, Some(name), address),
     }
     if let Some(connection) = record.connection {
         field(out, "PARTNERD_LOCAL", connection.local);
@@ -87,6 +91,48 @@ pub(super) fn write(record: &Record<'_>, out: &mut Vec<u8>) {
     }
     if let Some(rule) = record.rule {
         field(out, "PARTNERD_RULE", rule);
+    }
+}
+
+/// Adds one datagram to `out`.
+pub(super) fn write_event(event: &PeerEvent<'_>, out: &mut Vec<u8>) {
+    let PeerEvent { host: name, address, event, kind, text, left_out } = *event;
+    let what = match event {
+        Event::HandshakeFailed => "did not prove who it is",
+        Event::ConnectionRefused => "was not let in",
+        Event::QuestionRefused => "was refused a question",
+    };
+    let message = match name {
+        Some(name) => format!("host {name} at {address} {what}: {kind}"),
+        None => format!("{address} {what}: {kind}"),
+    };
+    head(out, &message, NOTICE, event.as_str());
+    host(out, name, address);
+    field(out, "PARTNERD_KIND", kind);
+    field(out, "PARTNERD_TEXT", text);
+    field(out, "PARTNERD_LEFT_OUT", left_out);
+}
+
+fn head(out: &mut Vec<u8>, message: &str, priority: u8, event: &str) {
+    field(out, "MESSAGE", message);
+    field(out, "PRIORITY", priority);
+    field(out, "SYSLOG_IDENTIFIER", "partnerd");
+    field(out, "PARTNERD_EVENT", event);
+}
+
+fn host(out: &mut Vec<u8>, name: Option<&str>, address: IpAddr) {
+    if let Some(name) = name {
+        field(out, "PARTNERD_HOST", name);
+    }
+    field(out, "PARTNERD_HOST_ADDRESS", address);
+}
+
+impl Display for Asker<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Caller(peer) => write!(f, "uid {}", peer.uid),
+            Self::Host { name, address } => write!(f, "host {name} at {address}"),
+        }
     }
 }
 

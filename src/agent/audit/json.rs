@@ -5,13 +5,15 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
 
-use super::record::{Record, ToldToken, Verdict, asked};
+use super::record::{Asker, PeerEvent, Record, ToldToken, Verdict, asked};
 use super::time::Utc;
+use crate::agent::subject::Peer;
 use crate::token::{Holder, Uid};
 
 const VERSION: u32 = 1;
@@ -21,12 +23,16 @@ struct Line<'a> {
     version: u32,
     time: String,
     event: &'a str,
-    caller: Caller,
+    caller: Option<Caller>,
+    host: Option<Host<'a>>,
     connection: Option<Connection>,
     asked: Option<Vec<&'a str>>,
     told: Option<Told<'a>>,
     refused: Option<Refused<'a>>,
     rule: Option<String>,
+    /// Of events that are no question alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -34,6 +40,12 @@ struct Caller {
     uid: u32,
     gid: u32,
     pid: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Host<'a> {
+    name: Option<&'a str>,
+    address: IpAddr,
 }
 
 #[derive(Serialize)]
@@ -95,11 +107,16 @@ pub(super) fn write(record: &Record<'_>, now: SystemTime, out: &mut Vec<u8>) {
         }
         Verdict::NotYet => (None, None),
     };
+    let (caller, host) = match record.asker {
+        Asker::Caller(Peer { uid, gid, pid }) => (Some(Caller { uid, gid, pid }), None),
+        Asker::Host { name, address } => (None, Some(Host { name: Some(name), address })),
+    };
     let line = Line {
         version: VERSION,
         time: Utc(now).to_string(),
         event: record.told.event(),
-        caller: Caller { uid: record.peer.uid, gid: record.peer.gid, pid: record.peer.pid },
+        caller,
+        host,
         connection: record.connection.map(|connection| Connection {
             local: connection.local.to_string(),
             remote: connection.remote.to_string(),
@@ -110,7 +127,30 @@ pub(super) fn write(record: &Record<'_>, now: SystemTime, out: &mut Vec<u8>) {
         told,
         refused,
         rule: record.rule.map(ToString::to_string),
+        left_out: None,
     };
+    put(&line, out);
+}
+
+/// Adds the line, with its end, to `out`.
+pub(super) fn write_event(event: &PeerEvent<'_>, now: SystemTime, out: &mut Vec<u8>) {
+    let line = Line {
+        version: VERSION,
+        time: Utc(now).to_string(),
+        event: event.event.as_str(),
+        caller: None,
+        host: Some(Host { name: event.host, address: event.address }),
+        connection: None,
+        asked: None,
+        told: None,
+        refused: Some(Refused { kind: event.kind, reason: None, text: event.text }),
+        rule: None,
+        left_out: Some(event.left_out),
+    };
+    put(&line, out);
+}
+
+fn put(line: &Line<'_>, out: &mut Vec<u8>) {
     let start = out.len();
     let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Ascii);
     match line.serialize(&mut serializer) {

@@ -1,4 +1,4 @@
-//! The audit: a record of every disclosure and every refusal.
+//! The audit: a record of every disclosure and every refusal, and of other hosts that are not let in.
 //!
 //! Records are put in words on the caller's thread, into a bounded buffer, and written by a thread
 //! of the audit's own, so that a slow disk slows the answers down only when the buffer is full.
@@ -24,7 +24,8 @@ use tokio::sync::Notify;
 
 use self::file::AuditFile;
 use self::journal::Journal;
-pub(crate) use self::record::{Record, ToldToken, Verdict};
+pub(crate) use self::record::{Asker, Event, PeerEvent, Record, ToldToken, Verdict};
+pub(crate) use self::time::Utc;
 use self::writer::{Batch, Sinks, Writer};
 use super::config::{AuditConfig, OnFailure, shown_path};
 
@@ -158,6 +159,26 @@ impl Audit {
     /// Records, without waiting. Where [`room`](Self::room) was awaited before, nothing is lost
     /// but by a disk that fails.
     pub(crate) fn record(&self, record: &Record<'_>) {
+        self.add(
+            |now, lines| json::write(record, now, lines),
+            |datagrams| journal::write(record, datagrams),
+        );
+    }
+
+    /// As [`record`](Self::record), for what is no question. It has no place in the buffer that is
+    /// kept for it: whoever calls bounds how often.
+    pub(crate) fn record_event(&self, event: &PeerEvent<'_>) {
+        self.add(
+            |now, lines| json::write_event(event, now, lines),
+            |datagrams| journal::write_event(event, datagrams),
+        );
+    }
+
+    fn add(
+        &self,
+        line: impl FnOnce(SystemTime, &mut Vec<u8>),
+        datagram: impl FnOnce(&mut Vec<u8>),
+    ) {
         let now = SystemTime::now();
         let tally = &self.shared.tally;
         tally.records.inc();
@@ -170,10 +191,10 @@ impl Audit {
             return;
         }
         if state.lines {
-            json::write(record, now, &mut state.batch.lines);
+            line(now, &mut state.batch.lines);
         }
         if state.datagrams {
-            journal::write(record, &mut state.batch.datagrams);
+            datagram(&mut state.batch.datagrams);
             let end = state.batch.datagrams.len();
             state.batch.ends.push_back(end);
         }

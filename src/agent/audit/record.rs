@@ -1,6 +1,7 @@
 //! What is recorded: who asked what, what was told, and by which rule.
 
 use std::fmt::Display;
+use std::net::IpAddr;
 
 use crate::agent::subject::{Connection, Peer};
 use crate::info::{PartnerRequest, Routing};
@@ -8,7 +9,7 @@ use crate::token::{Holder, HoldersGap};
 
 /// One question and what came of it.
 pub(crate) struct Record<'a> {
-    pub(crate) peer: Peer,
+    pub(crate) asker: Asker<'a>,
     /// `None`: no TCP socket came with the question.
     pub(crate) connection: Option<Connection>,
     /// `None`: the question could not be read.
@@ -18,7 +19,42 @@ pub(crate) struct Record<'a> {
     pub(crate) rule: Option<&'a dyn Display>,
 }
 
-/// What a caller was told.
+/// Who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker<'a> {
+    /// A program of this host.
+    Caller(Peer),
+    /// The agent of another host, proven.
+    Host {
+        /// The host's name in its certificate.
+        name: &'a str,
+        address: IpAddr,
+    },
+}
+
+/// What another host did that came to no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PeerEvent<'a> {
+    /// The host's name in its certificate; `None`: it is not proven.
+    pub(crate) host: Option<&'a str>,
+    pub(crate) address: IpAddr,
+    pub(crate) event: Event,
+    /// A short name that stays the same, such as `untrusted`.
+    pub(crate) kind: &'a str,
+    pub(crate) text: &'a str,
+    /// Events that came before this one, and were too many to be recorded.
+    pub(crate) left_out: u64,
+}
+
+/// The kinds of [`PeerEvent`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    HandshakeFailed,
+    ConnectionRefused,
+    QuestionRefused,
+}
+
+/// What the asker was told.
 pub(crate) enum Verdict<'a> {
     /// Where the partner is, and what else was asked for.
     Told {
@@ -53,6 +89,17 @@ impl Verdict<'_> {
             Self::Told { .. } => "disclosure",
             Self::Refused { .. } => "refusal",
             Self::NotYet => "not-yet-accepted",
+        }
+    }
+}
+
+impl Event {
+    /// The name of the event, which stays the same.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::HandshakeFailed => "handshake-failed",
+            Self::ConnectionRefused => "connection-refused",
+            Self::QuestionRefused => "question-refused",
         }
     }
 }

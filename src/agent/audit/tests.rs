@@ -1,6 +1,7 @@
 //! What is written, and what happens where it cannot be.
 
 use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
@@ -89,7 +90,7 @@ fn connection() -> Connection {
 
 fn told<'a>(holders: &'a [Holder], rule: &'a dyn fmt::Display) -> Record<'a> {
     Record {
-        peer: PEER,
+        asker: Asker::Caller(PEER),
         connection: Some(connection()),
         request: Some(PartnerRequest::all()),
         told: Verdict::Told {
@@ -103,7 +104,7 @@ fn told<'a>(holders: &'a [Holder], rule: &'a dyn fmt::Display) -> Record<'a> {
 
 fn refused(text: &str) -> Record<'_> {
     Record {
-        peer: Peer { pid: None, ..PEER },
+        asker: Asker::Caller(Peer { pid: None, ..PEER }),
         connection: None,
         request: None,
         told: Verdict::Refused { kind: "not-tcp", reason: None, text },
@@ -122,7 +123,7 @@ fn a_disclosure_has_all_keys() {
     assert_eq!(
         line(&told(&[holder(43, b"psql")], &"the rule")),
         "{\"version\":1,\"time\":\"1970-01-01T00:00:00.000000Z\",\"event\":\"disclosure\",\
-         \"caller\":{\"uid\":1000,\"gid\":100,\"pid\":42},\
+         \"caller\":{\"uid\":1000,\"gid\":100,\"pid\":42},\"host\":null,\
          \"connection\":{\"local\":\"127.0.0.1:5432\",\"remote\":\"[::1]:40000\",\"cookie\":7,\
          \"namespace\":1},\"asked\":[\"user-id\",\"utoken\"],\
          \"told\":{\"user\":1001,\"routing\":6,\"holders\":[{\"pid\":43,\"process_user\":1001,\
@@ -136,10 +137,85 @@ fn a_refusal_has_all_keys() {
     assert_eq!(
         line(&refused("no")),
         "{\"version\":1,\"time\":\"1970-01-01T00:00:00.000000Z\",\"event\":\"refusal\",\
-         \"caller\":{\"uid\":1000,\"gid\":100,\"pid\":null},\"connection\":null,\"asked\":null,\
+         \"caller\":{\"uid\":1000,\"gid\":100,\"pid\":null},\"host\":null,\"connection\":null,\"asked\":null,\
          \"told\":null,\"refused\":{\"kind\":\"not-tcp\",\"reason\":null,\"text\":\"no\"},\
          \"rule\":null}\n"
     );
+}
+
+const HOST: Asker<'_> =
+    Asker::Host { name: "web1", address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)) };
+
+const FAILED: PeerEvent<'_> = PeerEvent {
+    host: None,
+    address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 8)),
+    event: Event::HandshakeFailed,
+    kind: "tls",
+    text: "no\ncertificate",
+    left_out: 3,
+};
+
+fn event_line(event: &PeerEvent<'_>) -> String {
+    let mut out = Vec::new();
+    json::write_event(event, UNIX_EPOCH, &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn another_host_that_asks_is_named_instead_of_a_caller() {
+    let line = line(&Record { asker: HOST, ..refused("no") });
+    let host = "\"caller\":null,\"host\":{\"name\":\"web1\",\"address\":\"192.0.2.7\"},";
+    assert!(line.contains(host), "{line}");
+    let mut datagram = Vec::new();
+    journal::write(&Record { asker: HOST, ..refused("no") }, &mut datagram);
+    let fields = fields(&datagram);
+    for (name, value) in [
+        ("MESSAGE", "refused host web1 at 192.0.2.7: not-tcp"),
+        ("PARTNERD_HOST", "web1"),
+        ("PARTNERD_HOST_ADDRESS", "192.0.2.7"),
+    ] {
+        assert!(fields.contains(&(name.into(), value.into())), "{name}: {fields:?}");
+    }
+    assert!(!fields.iter().any(|(name, _)| name.contains("CALLER")), "{fields:?}");
+}
+
+#[test]
+fn what_is_no_question_has_the_same_keys_and_how_much_was_left_out() {
+    assert_eq!(
+        event_line(&FAILED),
+        "{\"version\":1,\"time\":\"1970-01-01T00:00:00.000000Z\",\"event\":\"handshake-failed\",\
+         \"caller\":null,\"host\":{\"name\":null,\"address\":\"192.0.2.8\"},\"connection\":null,\
+         \"asked\":null,\"told\":null,\"refused\":{\"kind\":\"tls\",\"reason\":null,\
+         \"text\":\"no\\ncertificate\"},\"rule\":null,\"left_out\":3}\n"
+    );
+    let refused = PeerEvent { host: Some("web1"), event: Event::QuestionRefused, ..FAILED };
+    assert!(event_line(&refused).contains("{\"name\":\"web1\",\"address\":\"192.0.2.8\"}"));
+    for (event, name, message) in [
+        (FAILED, "handshake-failed", "192.0.2.8 did not prove who it is: tls"),
+        (refused, "question-refused", "host web1 at 192.0.2.8 was refused a question: tls"),
+        (
+            PeerEvent { event: Event::ConnectionRefused, ..FAILED },
+            "connection-refused",
+            "192.0.2.8 was not let in: tls",
+        ),
+    ] {
+        let mut datagram = Vec::new();
+        journal::write_event(&event, &mut datagram);
+        let fields = fields(&datagram);
+        for (key, value) in [
+            ("MESSAGE", message),
+            ("PRIORITY", "5"),
+            ("PARTNERD_EVENT", name),
+            ("PARTNERD_HOST_ADDRESS", "192.0.2.8"),
+            ("PARTNERD_KIND", "tls"),
+            ("PARTNERD_TEXT", "no\ncertificate"),
+            ("PARTNERD_LEFT_OUT", "3"),
+        ] {
+            assert!(fields.contains(&(key.into(), value.into())), "{key}: {fields:?}");
+        }
+        let named = fields.iter().any(|(name, _)| name == "PARTNERD_HOST");
+        assert_eq!(named, event.host.is_some());
+    }
 }
 
 #[test]

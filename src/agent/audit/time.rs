@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Shown as `2026-01-31T23:59:58.000001Z`. A clock before 1970 shows as 1970 began.
-pub(super) struct Utc(pub(super) SystemTime);
+pub(crate) struct Utc(pub(crate) SystemTime);
 
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

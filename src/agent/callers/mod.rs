@@ -1,6 +1,6 @@
 //! Who asks, and how much each user may ask.
 
-mod pace;
+pub(super) mod pace;
 mod view;
 
 use std::collections::HashMap;

@@ -7,24 +7,29 @@ const BURST: Duration = Duration::from_millis(100);
 
 /// What a user has spent. A leaky bucket: each question fills it, time empties it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pace {
+pub(in crate::agent) struct Pace {
     /// When all that was spent will have been worked off.
     settled: Instant,
     last: Instant,
 }
 
 impl Pace {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(in crate::agent) fn new(now: Instant) -> Self {
         Self { settled: now, last: now }
     }
 
     /// When something was spent last.
-    pub(super) fn last(&self) -> Instant {
+    pub(in crate::agent) fn last(&self) -> Instant {
         self.last
     }
 
     /// Spends as much as `cost` questions; returns how long to wait before the next.
-    pub(super) fn spend(&mut self, cost: u32, per_second: u32, now: Instant) -> Option<Duration> {
+    pub(in crate::agent) fn spend(
+        &mut self,
+        cost: u32,
+        per_second: u32,
+        now: Instant,
+    ) -> Option<Duration> {
         let each = Duration::from_secs(1).checked_div(per_second).unwrap_or(Duration::from_secs(1));
         let price = each.saturating_mul(cost);
         let from = self.settled.max(now);

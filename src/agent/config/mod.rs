@@ -1,7 +1,9 @@
 //! The agent's configuration: one TOML file, read as a whole or refused as a whole.
 
 mod error;
+mod network;
 mod parse;
+mod peers;
 #[cfg(test)]
 mod tests;
 
@@ -11,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use error::{ConfigError, shown_path};
+pub(crate) use network::Network;
 
 use crate::kernel::sys::file;
 
@@ -31,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) policy: Option<PathBuf>,
     pub(crate) namespaces: Namespaces,
     pub(crate) socket: SocketConfig,
+    pub(crate) identity: IdentityConfig,
+    pub(crate) peers: PeersConfig,
     pub(crate) limits: LimitsConfig,
     pub(crate) audit: AuditConfig,
     pub(crate) metrics: MetricsConfig,
@@ -65,6 +70,35 @@ pub(crate) enum Account {
     Number(u32),
 }
 
+/// What the agent proves itself with to the agents of other hosts, and where that comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum IdentityConfig {
+    /// It asks no other host, and answers none.
+    Absent,
+    /// PEM files.
+    Files {
+        /// The agent's own certificate, and after it those that lead to a root.
+        certificate: PathBuf,
+        key: PathBuf,
+        /// The roots.
+        trust: PathBuf,
+    },
+    /// The SPIFFE Workload API, at this Unix socket.
+    WorkloadApi { socket: PathBuf },
+}
+
+/// The agents of other hosts. Of no effect without an identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PeersConfig {
+    /// Where every agent listens for the others.
+    pub(crate) port: u16,
+    /// The hosts that may ask, as [`allows`](Self::allows) has it; `None`: every one of the security
+    /// domain.
+    pub(crate) allow: Option<Vec<String>>,
+    /// Hosts in these are asked.
+    pub(crate) networks: Vec<Network>,
+}
+
 /// How much is done at once, and how long it may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LimitsConfig {
@@ -81,6 +115,13 @@ pub(crate) struct LimitsConfig {
     pub(crate) stall: Duration,
     /// Network namespaces looked at, at most.
     pub(crate) namespaces: usize,
+    /// Connections of all other hosts.
+    pub(crate) peer_connections: usize,
+    pub(crate) peer_connections_per_address: usize,
+    /// Of other hosts, at one time.
+    pub(crate) peer_handshakes: usize,
+    /// Of one address of another host; more wait.
+    pub(crate) peer_questions_per_second: u32,
 }
 
 /// Where is written what was told to whom.
@@ -161,6 +202,8 @@ impl Config {
                 owner: None,
                 group: None,
             },
+            identity: IdentityConfig::Absent,
+            peers: PeersConfig::standard(),
             limits: LimitsConfig {
                 connections: 1024,
                 connections_per_user: 64,
@@ -169,6 +212,10 @@ impl Config {
                 question: Duration::from_secs(10),
                 stall: Duration::from_secs(5),
                 namespaces: 4096,
+                peer_connections: 4096,
+                peer_connections_per_address: 8,
+                peer_handshakes: 64,
+                peer_questions_per_second: 20_000,
             },
             audit: AuditConfig {
                 file: None,
@@ -209,6 +256,8 @@ impl Config {
             ("socket.mode", self.socket.mode != new.socket.mode),
             ("socket.owner", self.socket.owner != new.socket.owner),
             ("socket.group", self.socket.group != new.socket.group),
+            ("identity", self.identity != new.identity),
+            ("peers.port", self.peers.port != new.peers.port),
             ("metrics.listen", self.metrics.listen != new.metrics.listen),
             ("log.format", self.log.format != new.log.format),
         ];
@@ -220,6 +269,8 @@ impl Config {
         Self {
             namespaces: self.namespaces.clone(),
             socket: self.socket.clone(),
+            identity: self.identity.clone(),
+            peers: PeersConfig { port: self.peers.port, ..new.peers },
             metrics: self.metrics.clone(),
             log: LogConfig { format: self.log.format, level: new.log.level },
             policy: new.policy,

@@ -12,13 +12,17 @@ use serde::Deserialize;
 use toml::{Spanned, Value};
 
 use super::error::{ConfigError, Place};
+use super::peers::{self, RawPeers};
 use super::{
-    Account, Config, LogFormat, LogLevel, MAX_CONFIG_BYTES, MAX_SOCKET_PATH, Namespaces, OnFailure,
+    Account, Config, IdentityConfig, LogFormat, LogLevel, MAX_CONFIG_BYTES, MAX_SOCKET_PATH,
+    Namespaces, OnFailure,
 };
 use crate::policy::text::quoted;
 
-/// Files of network namespaces that are listed at most.
-const MAX_LISTED: usize = 4096;
+/// Bytes of the path of a Unix socket at most: unix(7).
+const MAX_UNIX_PATH: usize = 107;
+/// Entries that a list has at most.
+pub(super) const MAX_LISTED: usize = 4096;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +32,9 @@ struct RawFile {
     namespaces: Option<Spanned<Value>>,
     #[serde(default)]
     socket: RawSocket,
+    identity: Option<Spanned<RawIdentity>>,
+    #[serde(default)]
+    peers: RawPeers,
     #[serde(default)]
     limits: RawLimits,
     #[serde(default)]
@@ -47,6 +54,15 @@ struct RawSocket {
     group: Option<Spanned<Value>>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawIdentity {
+    certificate: Option<Spanned<String>>,
+    key: Option<Spanned<String>>,
+    trust: Option<Spanned<String>>,
+    workload_api: Option<Spanned<String>>,
+}
+
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct RawLimits {
@@ -57,6 +73,10 @@ struct RawLimits {
     question_seconds: Option<Spanned<i64>>,
     stall_seconds: Option<Spanned<i64>>,
     namespaces: Option<Spanned<i64>>,
+    peer_connections: Option<Spanned<i64>>,
+    peer_connections_per_address: Option<Spanned<i64>>,
+    peer_handshakes: Option<Spanned<i64>>,
+    peer_questions_per_second: Option<Spanned<i64>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -121,6 +141,10 @@ impl Reader<'_> {
             config.namespaces = self.namespaces(&value)?;
         }
         self.socket(&mut config, raw.socket)?;
+        if let Some(identity) = raw.identity {
+            config.identity = self.identity(identity)?;
+        }
+        config.peers = peers::read(&self.place, raw.peers)?;
         self.limits(&mut config, &raw.limits)?;
         self.audit(&mut config, raw.audit)?;
         config.metrics.listen = raw.metrics.listen.map(|it| self.listen(&it)).transpose()?;
@@ -150,6 +174,45 @@ impl Reader<'_> {
         Ok(())
     }
 
+    fn identity(&self, raw: Spanned<RawIdentity>) -> Result<IdentityConfig, ConfigError> {
+        let span = raw.span();
+        let error = |found: &str| {
+            self.place.error(
+                span.clone(),
+                "the three files certificate, key and trust, or workload_api, or no [identity]",
+                found.into(),
+                "name all three files, or the Workload API alone, or remove the table",
+            )
+        };
+        let RawIdentity { certificate, key, trust, workload_api } = raw.into_inner();
+        match (certificate, key, trust, workload_api) {
+            (Some(certificate), Some(key), Some(trust), None) => Ok(IdentityConfig::Files {
+                certificate: self.path(&certificate)?,
+                key: self.path(&key)?,
+                trust: self.path(&trust)?,
+            }),
+            (None, None, None, Some(endpoint)) => self.workload_api(&endpoint),
+            (None, None, None, None) => Ok(IdentityConfig::Absent),
+            (_, _, _, Some(_)) => Err(error("workload_api beside files")),
+            (_, _, _, None) => Err(error("some of the files")),
+        }
+    }
+
+    /// A Unix socket, since what passes over it is a private key.
+    fn workload_api(&self, endpoint: &Spanned<String>) -> Result<IdentityConfig, ConfigError> {
+        let path = endpoint.get_ref().strip_prefix("unix://");
+        let socket = path.and_then(|path| self.absolute(path));
+        let short = socket.filter(|path| path.as_os_str().len() <= MAX_UNIX_PATH);
+        short.map(|socket| IdentityConfig::WorkloadApi { socket }).ok_or_else(|| {
+            self.place.error(
+                endpoint.span(),
+                "unix:// and the absolute path of a socket, of at most 107 bytes",
+                quoted(endpoint.get_ref()),
+                "write for example \"unix:///run/spire/agent/public/api.sock\"",
+            )
+        })
+    }
+
     fn limits(&self, config: &mut Config, raw: &RawLimits) -> Result<(), ConfigError> {
         let limits = &mut config.limits;
         self.number(&raw.connections, &mut limits.connections)?;
@@ -157,6 +220,11 @@ impl Reader<'_> {
         self.number(&raw.questions_per_user, &mut limits.questions_per_user)?;
         self.number(&raw.questions_per_second, &mut limits.questions_per_second)?;
         self.number(&raw.namespaces, &mut limits.namespaces)?;
+        self.number(&raw.peer_connections, &mut limits.peer_connections)?;
+        let per_address = &mut limits.peer_connections_per_address;
+        self.number(&raw.peer_connections_per_address, per_address)?;
+        self.number(&raw.peer_handshakes, &mut limits.peer_handshakes)?;
+        self.number(&raw.peer_questions_per_second, &mut limits.peer_questions_per_second)?;
         self.seconds(&raw.question_seconds, &mut limits.question)?;
         self.seconds(&raw.stall_seconds, &mut limits.stall)
     }
@@ -298,7 +366,7 @@ impl Reader<'_> {
         into: &mut T,
     ) -> Result<(), ConfigError> {
         let Some(value) = value else { return Ok(()) };
-        *into = self.within(value, 1..=1_000_000, "a number from 1 to 1000000")?;
+        *into = within(&self.place, value, 1..=1_000_000, "a number from 1 to 1000000")?;
         Ok(())
     }
 
@@ -309,25 +377,25 @@ impl Reader<'_> {
     ) -> Result<(), ConfigError> {
         let Some(value) = value else { return Ok(()) };
         let expected = "a number of seconds from 1 to 300";
-        *into = Duration::from_secs(self.within(value, 1..=300, expected)?);
+        *into = Duration::from_secs(within(&self.place, value, 1..=300, expected)?);
         Ok(())
-    }
-
-    fn within<T: TryFrom<i64>>(
-        &self,
-        value: &Spanned<i64>,
-        range: RangeInclusive<i64>,
-        expected: &'static str,
-    ) -> Result<T, ConfigError> {
-        let number = *value.get_ref();
-        let inside = range.contains(&number).then(|| T::try_from(number).ok()).flatten();
-        inside.ok_or_else(|| {
-            let remedy = "write a number in this range; there is no value for \"without limit\"";
-            self.place.error(value.span(), expected, number.to_string(), remedy)
-        })
     }
 }
 
-fn kind_of(value: &Value) -> String {
+pub(super) fn within<T: TryFrom<i64>>(
+    place: &Place<'_>,
+    value: &Spanned<i64>,
+    range: RangeInclusive<i64>,
+    expected: &'static str,
+) -> Result<T, ConfigError> {
+    let number = *value.get_ref();
+    let inside = range.contains(&number).then(|| T::try_from(number).ok()).flatten();
+    inside.ok_or_else(|| {
+        let remedy = "write a number in this range; there is no value for \"without limit\"";
+        place.error(value.span(), expected, number.to_string(), remedy)
+    })
+}
+
+pub(super) fn kind_of(value: &Value) -> String {
     format!("a value of type {}", value.type_str())
 }

@@ -5,7 +5,10 @@ use super::*;
 #[test]
 fn an_empty_file_is_the_standard() {
     assert_eq!(Config::parse("x", "").unwrap(), Config::standard());
-    assert_eq!(Config::parse("x", "version = 1\n[limits]\n").unwrap(), Config::standard());
+    assert_eq!(
+        Config::parse("x", "version = 1\n[limits]\n[identity]\n").unwrap(),
+        Config::standard()
+    );
 }
 
 #[test]
@@ -19,6 +22,14 @@ fn every_key_is_understood() {
         mode = "0660"
         owner = "root"
         group = "1000"
+        [identity]
+        certificate = "/etc/i/cert.pem"
+        key = "/etc/i/key.pem"
+        trust = "/etc/i/ca.pem"
+        [peers]
+        port = 1
+        allow = ["web1", "db1"]
+        networks = ["192.0.2.0/24", "2001:db8::/32"]
         [limits]
         connections = 1
         connections_per_user = 2
@@ -27,6 +38,10 @@ fn every_key_is_understood() {
         question_seconds = 300
         stall_seconds = 6
         namespaces = 7
+        peer_connections = 8
+        peer_connections_per_address = 9
+        peer_handshakes = 10
+        peer_questions_per_second = 11
         [audit]
         file = "/var/log/a.jsonl"
         journald = false
@@ -47,6 +62,18 @@ fn every_key_is_understood() {
             owner: Some(Account::Name("root".into())),
             group: Some(Account::Number(1000)),
         },
+        identity: IdentityConfig::Files {
+            certificate: "/etc/i/cert.pem".into(),
+            key: "/etc/i/key.pem".into(),
+            trust: "/etc/i/ca.pem".into(),
+        },
+        peers: PeersConfig {
+            port: 1,
+            allow: Some(vec!["web1".into(), "db1".into()]),
+            networks: ["192.0.2.0/24", "2001:db8::/32"]
+                .map(|it| Network::parse(it).unwrap())
+                .into(),
+        },
         limits: LimitsConfig {
             connections: 1,
             connections_per_user: 2,
@@ -55,6 +82,10 @@ fn every_key_is_understood() {
             question: Duration::from_secs(300),
             stall: Duration::from_secs(6),
             namespaces: 7,
+            peer_connections: 8,
+            peer_connections_per_address: 9,
+            peer_handshakes: 10,
+            peer_questions_per_second: 11,
         },
         audit: AuditConfig {
             file: Some("/var/log/a.jsonl".into()),
@@ -66,6 +97,9 @@ fn every_key_is_understood() {
         log: LogConfig { level: LogLevel::Trace, format: LogFormat::Json },
     };
     assert_eq!(Config::parse("x", text).unwrap(), config);
+    let text = "[identity]\nworkload_api = \"unix:///run/spire/api.sock\"";
+    let identity = IdentityConfig::WorkloadApi { socket: "/run/spire/api.sock".into() };
+    assert_eq!(Config::parse("x", text).unwrap(), Config { identity, ..Config::standard() });
 }
 
 #[test]
@@ -81,6 +115,7 @@ fn faults_are_told_with_their_place() {
         ("[limits]\nconnections = 0", "f:2:15: expected a number from 1 to 1000000; found 0;"),
         ("[limits]\nconnections = -1", "f:2:15: expected a number from 1 to 1000000; found -1;"),
         ("[limits]\nnamespaces = 9999999", "f:2:14: expected a number from 1 to 1000000; found 9"),
+        ("[limits]\npeer_handshakes = 0", "f:2:19: expected a number from 1 to 1000000; found 0;"),
         ("[limits]\nquestion_seconds = 301", "f:2:20: expected a number of seconds from 1 to 300"),
         ("[limits]\nstall_seconds = 0", "f:2:17: expected a number of seconds from 1 to 300; f"),
         ("[limits]\nstall_seconds = 1.5", "f:2:17: expected a value of the key's documented ty"),
@@ -103,6 +138,20 @@ fn faults_are_told_with_their_place() {
         ),
         (&long, "f:2:8: expected the path of a socket, of at most 103 bytes; found 104 bytes"),
         ("[socket]\npath = \"/\"", "f:2:8: expected the path of a socket, of at most 103 bytes"),
+        ("[identity]\nkey = \"/k\"", "f:1:1: expected the three files certificate, key and trust"),
+        (
+            "[identity]\nkey = \"/k\"\nworkload_api = \"unix:///a\"",
+            "f:1:1: expected the three files certificate, key and trust, or workload_api, or no \
+             [identity]; found workload_api beside files; name all three files",
+        ),
+        (
+            "[identity]\ncertificate = \"/c\"\nkey = \"k\"\ntrust = \"/t\"",
+            "f:3:7: expected an absolute path; found \"k\"",
+        ),
+        ("[identity]\nca = \"/c\"", "f:2:1: expected only documented keys; found unknown field"),
+        ("[identity]\nworkload_api = \"/a\"", "f:2:16: expected unix:// and the absolute path of"),
+        ("[identity]\nworkload_api = \"unix://a\"", "f:2:16: expected unix:// and the absolute"),
+        ("[identity]\nworkload_api = \"tcp://[::1]:1\"", "f:2:16: expected unix:// and the abso"),
         ("[socket]\nmode = \"888\"", "f:2:8: expected permission bits as an octal number in quo"),
         ("[socket]\nmode = \"\"", "f:2:8: expected permission bits as an octal number in quotes"),
         ("[socket]\nmode = \"1777\"", "f:2:8: expected permission bits as an octal number in qu"),
@@ -152,17 +201,20 @@ fn what_needs_a_restart_is_named_and_stays() {
     let new = Config::parse(
         "f",
         "namespaces = \"own\"\npolicy = \"/p\"\n[socket]\nmode = \"600\"\n[metrics]\nlisten = \
-         \"127.0.0.1:1\"\n[limits]\nconnections = 9\n[log]\nlevel = \"warn\"\nformat = \"json\"",
+         \"127.0.0.1:1\"\n[limits]\nconnections = 9\n[log]\nlevel = \"warn\"\nformat = \"json\"\n[peers]\nport \
+         = 7\nallow = []\nnetworks = []",
     )
     .unwrap();
     assert_eq!(
         old.differs_beyond_reload(&new),
-        ["namespaces", "socket.mode", "metrics.listen", "log.format"]
+        ["namespaces", "socket.mode", "peers.port", "metrics.listen", "log.format"]
     );
     assert!(old.differs_beyond_reload(&old).is_empty());
     let reloaded = old.reloaded(new);
     assert!(old.differs_beyond_reload(&reloaded).is_empty());
     assert_eq!(reloaded.limits.connections, 9);
+    let peers = PeersConfig { port: 62_994, allow: Some(Vec::new()), networks: Vec::new() };
+    assert_eq!(reloaded.peers, peers);
     assert_eq!(reloaded.policy, Some("/p".into()));
     assert_eq!(reloaded.log.level, LogLevel::Warn);
 }

@@ -1,5 +1,6 @@
 //! What the agent counts, and where a monitoring system reads it.
 
+mod peers;
 mod serve;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use self::peers::PeerMetrics;
 pub(crate) use self::serve::serve;
 use super::audit::Tally;
 
@@ -23,8 +25,8 @@ const BUCKETS: [f64; 20] = [
     0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 300.0,
 ];
 
-/// A name and one of the few values it may have: all are the agent's own words, so that no caller
-/// can make the number of series grow.
+/// A name and one of the few values it may have: all are the agent's own words, so that nobody who
+/// asks can make the number of series grow.
 type Label = [(&'static str, &'static str); 1];
 
 /// The counters and gauges of an agent.
@@ -38,6 +40,7 @@ pub(crate) struct Metrics {
     connections_refused: Family<Label, Counter>,
     namespaces: Gauge,
     audit: Tally,
+    peers: PeerMetrics,
 }
 
 impl Metrics {
@@ -55,6 +58,7 @@ impl Metrics {
         let connections_refused = Family::<Label, Counter>::default();
         let namespaces = Gauge::default();
         let audit = Tally::default();
+        let peers = PeerMetrics::register(&mut registry);
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("questions", "Questions, by what came of them", questions.clone());
         registry.register("refusals", "Refused questions, by kind of error", refusals.clone());
@@ -82,6 +86,7 @@ impl Metrics {
             connections_refused,
             namespaces,
             audit,
+            peers,
         }
     }
 

@@ -4,8 +4,12 @@ use std::fmt::{self, Write};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::agent::config::{Account, Config, LogFormat, Namespaces, OnFailure, shown_path};
-use crate::agent::privileges::{self, PrivilegesError, Report};
+use crate::agent::audit::Utc;
+use crate::agent::config::{
+    Account, Config, IdentityConfig, LogFormat, Namespaces, OnFailure, PeersConfig, shown_path,
+};
+use crate::agent::identity::Identity;
+use crate::agent::privileges::{self, PrivilegesError, Report, Work};
 use crate::kernel::sys::file;
 use crate::policy::{MAX_POLICY_BYTES, Policy, PolicyError};
 use crate::stack::authority::DEFAULT_FILE;
@@ -90,6 +94,7 @@ fn lines(out: &mut String, config: &Config, path: &Path, policy: &Policy) -> fmt
             None => {}
         }
     }
+    peers(out, &config.peers)?;
     let limits = &config.limits;
     writeln!(out, "limits.connections = {}", limits.connections)?;
     writeln!(out, "limits.connections_per_user = {}", limits.connections_per_user)?;
@@ -98,6 +103,11 @@ fn lines(out: &mut String, config: &Config, path: &Path, policy: &Policy) -> fmt
     writeln!(out, "limits.question_seconds = {}", limits.question.as_secs())?;
     writeln!(out, "limits.stall_seconds = {}", limits.stall.as_secs())?;
     writeln!(out, "limits.namespaces = {}", limits.namespaces)?;
+    writeln!(out, "limits.peer_connections = {}", limits.peer_connections)?;
+    let per_address = limits.peer_connections_per_address;
+    writeln!(out, "limits.peer_connections_per_address = {per_address}")?;
+    writeln!(out, "limits.peer_handshakes = {}", limits.peer_handshakes)?;
+    writeln!(out, "limits.peer_questions_per_second = {}", limits.peer_questions_per_second)?;
     let audit = &config.audit;
     if let Some(file) = &audit.file {
         writeln!(out, "audit.file = {}", quoted(file))?;
@@ -126,9 +136,49 @@ fn lines(out: &mut String, config: &Config, path: &Path, policy: &Policy) -> fmt
     writeln!(out, "log.format = \"{format}\"")
 }
 
+fn peers(out: &mut String, peers: &PeersConfig) -> fmt::Result {
+    let list = |entries: Vec<String>| format!("[{}]", entries.join(", "));
+    writeln!(out, "peers.port = {}", peers.port)?;
+    match &peers.allow {
+        Some(hosts) => {
+            let hosts = hosts.iter().map(|host| format!("{host:?}")).collect();
+            writeln!(out, "peers.allow = {}", list(hosts))?;
+        }
+        None => writeln!(out, "# every host of the security domain may ask")?,
+    }
+    let networks = peers.networks.iter().map(|network| format!("\"{network}\"")).collect();
+    writeln!(out, "peers.networks = {}", list(networks))
+}
+
+/// Who the agent would be to the agents of other hosts.
+pub(super) fn identity(config: &IdentityConfig, identity: Option<&Identity>) -> String {
+    let quoted = |path: &Path| format!("\"{}\"", shown_path(path));
+    let mut text = String::new();
+    match config {
+        IdentityConfig::Absent => {
+            text += "# no identity: other hosts are not asked, and not answered\n";
+        }
+        IdentityConfig::Files { certificate, key, trust } => {
+            let _ = writeln!(text, "identity.certificate = {}", quoted(certificate));
+            let _ = writeln!(text, "identity.key = {}", quoted(key));
+            let _ = writeln!(text, "identity.trust = {}", quoted(trust));
+            match identity.and_then(Identity::current) {
+                Some(svid) => {
+                    let _ = writeln!(text, "# {}, until {}", svid.name(), Utc(svid.expires()));
+                }
+                None => text += "# whose certificate is not valid now: there is no identity\n",
+            }
+        }
+        IdentityConfig::WorkloadApi { socket } => {
+            let _ = writeln!(text, "identity.workload_api = \"unix://{}\"", shown_path(socket));
+        }
+    }
+    text
+}
+
 /// The capabilities that the agent would keep, each with its reason, and those it would lack.
-pub(super) fn rights(namespaces: &Namespaces) -> Result<String, PrivilegesError> {
-    let Report { kept, missing, bounded } = privileges::outlook(namespaces)?;
+pub(super) fn rights(config: &Config) -> Result<String, PrivilegesError> {
+    let Report { kept, missing, bounded } = privileges::outlook(Work::of(config))?;
     let mut text = String::new();
     for need in kept {
         let _ = writeln!(text, "# keeps {}: {}", need.name, need.purpose);

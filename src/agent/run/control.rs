@@ -3,10 +3,11 @@
 use std::future::pending;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
@@ -46,6 +47,8 @@ pub(super) struct Control {
     pub(super) config: Config,
     pub(super) logging: Logging,
     pub(super) audit: Audit,
+    /// Has the files of the identity read again.
+    pub(super) reread: Option<Arc<Notify>>,
     pub(super) reloads: mpsc::Sender<Config>,
     pub(super) stopper: Stopper,
 }
@@ -84,6 +87,9 @@ impl Control {
 
     async fn reload(&mut self) {
         notify::reloading();
+        if let Some(reread) = &self.reread {
+            reread.notify_one();
+        }
         match self.read() {
             Ok(config) => self.adopt(config).await,
             Err(error) => tracing::error!(%error, "the configuration stays as it was"),

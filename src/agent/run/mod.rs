@@ -23,9 +23,11 @@ use self::control::{Control, Signals};
 use self::logging::Logging;
 use super::audit::Audit;
 use super::config::Config;
+use super::identity::{Identity, Source};
 use super::metrics::{self, Metrics};
+use super::privileges::{self, Work};
 use super::server::{self, Setup};
-use super::{privileges, stop};
+use super::stop;
 
 /// How long work that blocks may hold the end of the program.
 const LAST_WORK: Duration = Duration::from_secs(1);
@@ -64,8 +66,11 @@ fn raise_descriptor_limit() {
 fn look(arguments: &Arguments) -> Result<(), Status> {
     let config = Config::load(arguments.config.as_deref()).map_err(because(Status::Invalid))?;
     let policy = check::policy(&config).map_err(because(Status::Invalid))?;
+    let identity = Source::open(&config.identity, policy.1.security_domain())
+        .map_err(because(Status::Invalid))?;
     let mut text = check::describe(&config, &policy);
-    text += &check::rights(&config.namespaces).map_err(because(Status::Forbidden))?;
+    text += &check::identity(&config.identity, identity.map(|(_, identity)| identity).as_ref());
+    text += &check::rights(&config).map_err(because(Status::Forbidden))?;
     io::stdout().write_all(text.as_bytes()).map_err(because(Status::Failed))
 }
 
@@ -86,7 +91,7 @@ fn run(arguments: &Arguments) -> Result<(), Status> {
             because(Status::Socket)(message)
         })?;
     raise_descriptor_limit();
-    let rights = privileges::keep(&config.namespaces).map_err(because(Status::Forbidden))?;
+    let rights = privileges::keep(Work::of(&config)).map_err(because(Status::Forbidden))?;
 
     let logging = Logging::start(&config.log);
     for need in &rights.missing {
@@ -96,7 +101,14 @@ fn run(arguments: &Arguments) -> Result<(), Status> {
     if policy.1.is_embedded() {
         tracing::info!("no policy file: the embedded default is in force");
     }
+    let identity = Source::open(&config.identity, policy.1.security_domain())
+        .map_err(because(Status::Invalid))?;
     drop(policy);
+    let (source, identity) = identity.unzip();
+    if let Some(svid) = identity.as_ref().and_then(Identity::current) {
+        tracing::info!(name = %svid.name(), "identity");
+    }
+    let reread = source.as_ref().map(Source::reread);
     let metrics = Arc::new(Metrics::new());
     let audit =
         Audit::open(&config.audit, metrics.audit_tally()).map_err(because(Status::Invalid))?;
@@ -111,6 +123,7 @@ fn run(arguments: &Arguments) -> Result<(), Status> {
         listener: listener.socket,
         audit: audit.clone(),
         metrics: Arc::clone(&metrics),
+        identity,
         reloads: for_server,
         stop,
     };
@@ -120,9 +133,13 @@ fn run(arguments: &Arguments) -> Result<(), Status> {
         if let Some(listener) = for_metrics {
             tokio::spawn(metrics::serve(listener, metrics));
         }
+        if let Some(source) = source {
+            tokio::spawn(source.run());
+        }
         let server = tokio::task::spawn_local(server::serve(setup));
         let audit = for_control;
-        Control { signals, file, config, logging, audit, reloads, stopper }.run(server).await
+        let control = Control { signals, file, config, logging, audit, reread, reloads, stopper };
+        control.run(server).await
     }));
     drop(local);
     runtime.shutdown_timeout(LAST_WORK);

@@ -6,7 +6,7 @@
 mod files;
 mod held;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -121,14 +121,15 @@ impl Stacks {
         all
     }
 
-    /// Looks for stacks that are not kept, and keeps them. Takes some milliseconds.
-    pub(crate) fn discover(&self) {
+    /// Looks for stacks that are not kept, and keeps them; returns all there are, but home where no
+    /// others are served. Takes some milliseconds.
+    pub(crate) fn discover(&self) -> Vec<Arc<Held>> {
         let files = match &self.served {
-            Namespaces::Own => return,
+            Namespaces::Own => return Vec::new(),
             Namespaces::All => files::of_host(self.most()),
             Namespaces::Listed(paths) => files::listed(paths),
         };
-        let mut seen = HashSet::new();
+        let mut seen = HashMap::new();
         for (inode, path) in files {
             let kept = match self.with_inode(inode) {
                 Some(held) => held,
@@ -140,11 +141,12 @@ impl Stacks {
                 }
             };
             kept.use_now();
-            seen.insert(kept.cookie());
+            seen.insert(kept.cookie(), kept);
         }
         if matches!(self.served, Namespaces::Listed(_)) {
-            self.lock().by_cookie.retain(|cookie, _| seen.contains(cookie));
+            self.lock().by_cookie.retain(|cookie, _| seen.contains_key(cookie));
         }
+        seen.into_values().collect()
     }
 
     /// While a stack is kept, its inode is nobody else's.

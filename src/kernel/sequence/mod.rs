@@ -19,8 +19,8 @@
 mod numbers;
 mod program;
 
-pub(crate) use numbers::Ends;
-pub(crate) use program::{Family, decode, encode, instructions};
+pub(crate) use numbers::{End, Ends};
+pub(crate) use program::{Family, decode, encode, encode_one, instructions};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -47,6 +47,15 @@ impl Ends {
 }
 
 impl End {
+    /// Whether this end may be the other one of `theirs`, as that one was a moment ago. Who knows
+    /// both numbers at which a connection began holds one of its ends, or has seen all of it pass.
+    pub(crate) fn may_be_peer_of(&self, theirs: &Self) -> bool {
+        is_in_order([theirs.unacknowledged, self.received_next])
+            && is_in_order([theirs.received_next, self.sent_next])
+            && theirs.sent_to(self)
+            && self.sent_to(theirs)
+    }
+
     /// Whether `other` has counted from the number at which this end began to send.
     ///
     /// An end that called connect(2) counts its SYN among the acknowledged bytes, one that accepted

@@ -48,10 +48,21 @@ pub(crate) fn encode(
     (local, remote): (Endpoint, Endpoint),
     [own, partner]: [u32; 2],
 ) -> Option<[u8; LEN]> {
+    ask([(OWN, tuple(remote, local)?, own), (PARTNER, tuple(local, remote)?, partner)])
+}
+
+/// The packet that asks for one end alone: of a connection whose other end is on another image.
+pub(crate) fn encode_one(
+    (local, remote): (Endpoint, Endpoint),
+    namespace: u32,
+) -> Option<[u8; LEN]> {
+    let tuple = tuple(remote, local)?;
+    ask([(OWN, tuple.clone(), namespace), (PARTNER, tuple, namespace)])
+}
+
+fn ask(questions: [(usize, Vec<u8>, u32); 2]) -> Option<[u8; LEN]> {
     let mut packet = [0; LEN];
-    for (at, tuple, namespace) in
-        [(OWN, tuple(remote, local)?, own), (PARTNER, tuple(local, remote)?, partner)]
-    {
+    for (at, tuple, namespace) in questions {
         packet.get_mut(at..)?.get_mut(..tuple.len())?.copy_from_slice(&tuple);
         *packet.get_mut(at + NAMESPACE..)?.first_chunk_mut()? = namespace.to_ne_bytes();
     }

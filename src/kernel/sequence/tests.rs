@@ -124,6 +124,25 @@ fn h18_a_stranger_with_the_same_addresses_proves_nothing() {
         ),
     ] {
         assert!(!proves(server, stranger, server), "{name}");
+        // From afar, one more may have been sent meanwhile.
+        if name == "has received what we did not send" {
+            continue;
+        }
+        assert!(!stranger.may_be_peer_of(&server), "{name}, as its numbers came from afar");
+        assert!(!server.may_be_peer_of(&stranger), "{name}, as our numbers went there");
+    }
+}
+
+#[test]
+fn an_end_may_be_the_peer_of_one_that_was_looked_at_a_moment_ago() {
+    let before = Flow::of([10, 20], [10, 20], [10, 20]).ends();
+    let after = Flow::of([30, 50], [30, 50], [30, 50]).ends();
+    let (client, server) = (0, 1);
+    for (this, other) in [(client, server), (server, client)] {
+        assert!(before[this].may_be_peer_of(&before[other]));
+        assert!(after[this].may_be_peer_of(&before[other]));
+        // Not the other way round: what it had not sent yet cannot have arrived.
+        assert!(!before[this].may_be_peer_of(&after[other]));
     }
 }
 

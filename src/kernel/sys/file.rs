@@ -14,6 +14,8 @@ pub(crate) struct Identity {
     modified: Option<std::time::SystemTime>,
     #[cfg(unix)]
     inode: [i64; 4],
+    #[cfg(unix)]
+    mode: u32,
 }
 
 impl Identity {
@@ -30,7 +32,17 @@ impl Identity {
                 metadata.ctime(),
                 metadata.ctime_nsec(),
             ],
+            #[cfg(unix)]
+            mode: metadata.mode(),
         }
+    }
+}
+
+#[cfg(all(feature = "agent", target_os = "linux", not(partner_info_other_platform)))]
+impl Identity {
+    /// Type and permission bits.
+    pub(crate) fn mode(&self) -> u32 {
+        self.mode
     }
 }
 

@@ -53,7 +53,7 @@ fn questions() {
 fn answers() {
     let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/agent_messages/answer_token");
     let seed = std::fs::read(seed).unwrap();
-    let user = Told { user: Uid::new(0), routing: Routing::SAME_STACK, token: None };
+    let user = Told { user: Uid::new(0), name: None, routing: Routing::SAME_STACK, token: None };
     let rows: &[(&[u8], Answer)] = &[
         (
             b"\x08\x01\x10\x07\x2a\x00",

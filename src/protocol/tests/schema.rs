@@ -71,7 +71,14 @@ fn no_field_is_in_one_of_them_alone() {
     let pool = pool();
     let mut seen = BTreeSet::new();
     fields(&read(&pool, "Question", &question().encode()), &mut seen);
+    let afar = Told {
+        user: Uid::new(1_000),
+        name: Some("alice".to_owned()),
+        routing: Routing::SAME_CLUSTER,
+        token: None,
+    };
     for answer in [
+        Answer { number: 7, cookie: None, outcome: Outcome::Told(afar) },
         told(recorded::full_token()),
         refusal(Refused::NotAuthorized("no".to_owned())),
         refusal(Refused::Unidentified(Reason::PartnerGone)),

@@ -21,7 +21,7 @@ fn owner_here() -> Outcome {
 
 fn found_with_token(uid: u32) -> Outcome {
     let token = TokenState::Read(crate::token::tests::token_of(uid, uid));
-    Outcome::Found(Found { uid: Some(uid), routing: Routing::SAME_STACK, token })
+    Outcome::Found(Found { uid: Some(uid), name: None, routing: Routing::SAME_STACK, token })
 }
 
 fn says(outcome: Outcome) -> Option<AgentSays> {
@@ -179,4 +179,37 @@ fn time_that_runs_out_while_the_agent_is_asked_again_ends_as_not_yet_accepted() 
     bench.now = deadline;
     let answer = bench.step(USER, Some(deadline)).expect("time ran out");
     assert_eq!(told(&answer), "NotYetAccepted");
+}
+
+#[test]
+fn the_name_of_a_partner_on_another_image_is_the_one_that_was_told() {
+    for (told, named) in [(Some("carol"), Some("carol")), (None, None)] {
+        let mut bench = Bench::new();
+        // What the accounts of this image call the number.
+        bench.name = Name::Known(Some("mallory".into()));
+        bench.outcome = nobody_here();
+        let token = TokenState::Read(crate::token::tests::token_of(2000, 2000));
+        let name = told.map(Into::into);
+        let found = Found { uid: Some(2000), name, routing: Routing::SAME_CLUSTER, token };
+        bench.agent = says(Outcome::Found(found));
+        let found = bench.wait(BOTH, TIMEOUT).expect("an answer");
+        assert_eq!(found.user.as_ref().and_then(UserId::name), named);
+        assert_eq!(found.process_user.as_ref().map(UserId::uid), Some(2000));
+        assert_eq!(found.process_user.as_ref().and_then(UserId::name), None);
+        assert!(!found.name_late);
+        assert_eq!(bench.named, 0, "no account of this image is looked up");
+    }
+}
+
+#[test]
+fn the_name_of_a_partner_on_this_image_is_looked_up_whatever_was_told() {
+    let mut bench = Bench::new();
+    bench.outcome = nobody_here();
+    let name = Some("mallory".into());
+    let token = TokenState::NotAskedFor;
+    let found = Found { uid: Some(2000), name, routing: Routing::SAME_STACK, token };
+    bench.agent = says(Outcome::Found(found));
+    let found = bench.wait(USER, TIMEOUT).expect("an answer");
+    assert_eq!(found.user.as_ref().and_then(UserId::name), Some("alice"));
+    assert_eq!(bench.named, 1);
 }

@@ -16,6 +16,8 @@ struct Bench {
     outcome: Outcome,
     name: Name,
     asked: u32,
+    /// How often a name was asked for.
+    named: u32,
     /// What reading the processes comes to; pending where there is none.
     token: Option<UserToken>,
     read: u32,
@@ -32,6 +34,7 @@ impl Bench {
             outcome: found(1000),
             name: Name::Known(Some("alice".into())),
             asked: 0,
+            named: 0,
             token: None,
             read: 0,
             agent: None,
@@ -51,6 +54,7 @@ impl Bench {
                 true
             }
             Step::Name(_) => {
+                self.named += 1;
                 self.retrieval.handle_name(self.name.clone(), self.now);
                 true
             }
@@ -143,6 +147,7 @@ impl Bench {
 fn found(uid: u32) -> Outcome {
     Outcome::Found(Found {
         uid: Some(uid),
+        name: None,
         routing: Routing::SAME_STACK,
         token: TokenState::NotAskedFor,
     })
@@ -381,6 +386,7 @@ fn a_request_for_more_than_is_saved_retrieves_all_of_it_at_one_moment() {
     let mut bench = Bench::new();
     let routing = Outcome::Found(Found {
         uid: None,
+        name: None,
         routing: Routing::SAME_STACK,
         token: TokenState::NotAskedFor,
     });
@@ -407,6 +413,7 @@ fn token(process_user: u32) -> UserToken {
 fn found_to_read() -> Outcome {
     Outcome::Found(Found {
         uid: Some(1000),
+        name: None,
         routing: Routing::SAME_STACK,
         token: TokenState::ToRead(HOLDING),
     })
@@ -556,7 +563,7 @@ fn an_early_outcome_that_tells_less_than_was_saved_meanwhile_is_of_no_use() {
     bench.token = Some(token(1000));
     bench.retrieval.begin_wait().unwrap();
     let read = TokenState::Read(token(1000));
-    let early = Found { uid: None, routing: Routing::SAME_STACK, token: read };
+    let early = Found { uid: None, name: None, routing: Routing::SAME_STACK, token: read };
     let early = Outcome::Found(early);
     bench.retrieval.handle_first_outcome(token_alone, early, PATIENCE, bench.now);
     let found = bench.step(token_alone, None).expect("read").expect("found");

@@ -1,0 +1,87 @@
+//! How much each host has under way, proven or not.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::agent::callers::pace::Pace;
+
+/// Hosts from which on those that are idle are cleaned out.
+const FEW: usize = 256;
+/// How long a host without a connection is remembered: as long as what it has spent counts.
+const REMEMBERED: Duration = Duration::from_secs(2);
+
+/// A network namespace by its cookie, and an address in it.
+type Key = (u64, IpAddr);
+
+/// One address in one network namespace.
+pub(super) struct Host {
+    pub(super) connections: Arc<AtomicUsize>,
+    pace: Mutex<Pace>,
+}
+
+/// Those that are connected, and those that were a moment ago: as many as there are connections, and
+/// as many again before they are cleaned out.
+#[derive(Default)]
+pub(super) struct Hosts(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    table: HashMap<Key, Arc<Host>>,
+    /// How many there may be before the next look for who can be forgotten.
+    tidy_at: usize,
+}
+
+impl Host {
+    /// Counts questions; returns how long the host has to wait before the next.
+    pub(super) fn spend(&self, count: u32, per_second: u32, now: Instant) -> Option<Duration> {
+        // Each change of a pace is whole.
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        pace.spend(count, per_second, now)
+    }
+
+    fn is_idle(&self, now: Instant) -> bool {
+        let pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        self.connections.load(Ordering::Relaxed) == 0
+            && now.saturating_duration_since(pace.last()) >= REMEMBERED
+    }
+}
+
+impl Hosts {
+    pub(super) fn host(&self, key: Key, now: Instant) -> Arc<Host> {
+        // A host is in the table or not.
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Known { table, tidy_at } = &mut *known;
+        if let Some(host) = table.get(&key) {
+            return Arc::clone(host);
+        }
+        if table.len() >= (*tidy_at).max(FEW) {
+            table.retain(|_, host| Arc::strong_count(host) > 1 || !host.is_idle(now));
+            *tidy_at = table.len().saturating_mul(2);
+        }
+        let host = Arc::new(Host { connections: Arc::default(), pace: Mutex::new(Pace::new(now)) });
+        table.insert(key, Arc::clone(&host));
+        host
+    }
+}
+
+/// A place that is taken for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    /// `None`: as many as `limit` are taken.
+    pub(super) fn take(of: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
+        let one_more = |taken| (taken < limit).then_some(taken + 1);
+        of.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
+        Some(Self(Arc::clone(of)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
