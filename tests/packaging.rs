@@ -62,6 +62,26 @@ fn the_service_may_what_the_program_keeps_and_no_more() {
 }
 
 #[test]
+fn the_manifest_gives_what_the_program_keeps_and_no_more() {
+    let text = read("packaging/kubernetes/partnerd.yaml");
+    let of = |line: &str| line.trim().strip_prefix("add: [")?.strip_suffix(']').map(str::to_owned);
+    let lists: Vec<String> = text.lines().filter_map(of).collect();
+    assert_eq!(lists.len(), 1);
+    let added: Vec<_> = lists[0].split(", ").map(|name| format!("CAP_{name}")).collect();
+    assert_eq!(added.len(), 5);
+    assert_eq!(added.into_iter().collect::<BTreeSet<_>>(), capabilities());
+    assert!(text.contains("drop: [ALL]\n"));
+    assert!(text.contains("mountPath: /run/partnerd\n"));
+    assert!(checked().contains("peers.port = 62994\n") && text.contains("hostPort: 62994\n"));
+}
+
+#[test]
+fn other_hosts_are_not_shut_out_by_the_service() {
+    assert!(unit(SERVICE, "IPAddressDeny").is_empty());
+    assert!(unit(SERVICE, "PrivateNetwork").is_empty());
+}
+
+#[test]
 fn the_page_has_every_capability_with_its_reason() {
     let page = read("docs/agent.md");
     for line in checked().lines().filter(|line| line.starts_with("# keeps ")) {
@@ -83,6 +103,28 @@ fn the_units_agree_with_the_program() {
     assert_eq!(unit(SERVICE, "RestartPreventExitStatus"), ["2 3"]);
     let logs = unit(SERVICE, "LogsDirectory");
     assert!(read("packaging/partnerd.toml").contains(&format!("\"/var/log/{}/", logs[0])));
+}
+
+/// What `partner ca` makes for a host.
+fn issue(authority: &Path, identity: &Path) {
+    for arguments in [
+        &["ca", "init", "--domain", "prod.example", "--dir", authority.to_str().unwrap()][..],
+        &[
+            "ca",
+            "issue",
+            "--host",
+            "web",
+            "--ip",
+            "192.0.2.1",
+            "--dir",
+            authority.to_str().unwrap(),
+            "--out",
+            identity.to_str().unwrap(),
+        ],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_partner")).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    }
 }
 
 /// The commented keys of the packaged configuration, as lines that could stand there.
@@ -108,6 +150,9 @@ fn the_packaged_configuration_is_valid_and_so_are_its_examples() {
     std::fs::write(&policy, "").unwrap();
     let default = "\"/etc/partner-info/policy.toml\"";
     let text = examples().replacen(default, &format!("{policy:?}"), 1);
+    let identity = folder.join("identity");
+    issue(&folder.join("ca"), &identity);
+    let text = text.replace("/etc/partner-info/identity", identity.to_str().unwrap());
     assert!(text.contains(&format!("\npolicy = {policy:?}\n")), "{text}");
     std::fs::write(&config, text).unwrap();
     let output = check(&config);
@@ -117,6 +162,8 @@ fn the_packaged_configuration_is_valid_and_so_are_its_examples() {
     for line in [
         "socket.owner = \"root\"",
         "socket.group = \"clients\"",
+        &format!("identity.certificate = \"{}/cert.pem\"", identity.display()),
+        "peers.allow = [\"web1\", \"db1\"]",
         "audit.file = \"/var/log/partnerd/audit.jsonl\"",
         "metrics.listen = \"127.0.0.1:9464\"",
     ] {
@@ -126,7 +173,16 @@ fn the_packaged_configuration_is_valid_and_so_are_its_examples() {
     let of = |text: &str, key: &str| -> Vec<String> {
         text.lines().filter(|line| line.starts_with(key)).map(str::to_owned).collect()
     };
-    for key in ["limits.", "socket.path", "socket.mode", "log.", "audit.on_failure", "namespaces"] {
+    for key in [
+        "limits.",
+        "peers.port",
+        "peers.networks",
+        "socket.path",
+        "socket.mode",
+        "log.",
+        "audit.on_failure",
+        "namespaces",
+    ] {
         assert_eq!(of(&printed, key), of(&checked(), key), "{key}");
     }
 }
@@ -144,7 +200,31 @@ fn the_page_has_every_key() {
             keys += 1;
         }
     }
-    assert_eq!(keys, 21, "keys of the packaged configuration");
+    assert!(page.contains("| `identity.workload_api` |"));
+    assert_eq!(keys, 31, "keys of the packaged configuration");
+}
+
+#[test]
+fn the_other_program_has_statuses_of_its_own() {
+    let partner = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_partner")).args(arguments).output().unwrap()
+    };
+    for (arguments, status, says) in [
+        (&["--version"][..], 0, "partner "),
+        (&["ca", "--help"], 0, "Exit status:"),
+        (
+            &["ca", "issue", "--host", "h", "--any-address", "--dir", "/nonexistent"],
+            1,
+            "partner: /",
+        ),
+        (&["ca", "issue", "--host", "h/h", "--any-address"], 2, "expected a host of 1 to 255"),
+        (&["ca"], 2, "Usage"),
+    ] {
+        let output = partner(arguments);
+        assert_eq!(output.status.code(), Some(status), "{output:?}");
+        let said = if status == 0 { output.stdout } else { output.stderr };
+        assert!(String::from_utf8(said).unwrap().contains(says), "{arguments:?}");
+    }
 }
 
 #[test]

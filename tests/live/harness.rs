@@ -8,6 +8,8 @@ mod agent;
 mod closed;
 mod crowds;
 mod devices;
+#[cfg(feature = "agent")]
+mod hosts;
 mod interface;
 mod listeners;
 mod mptcp;
@@ -76,6 +78,8 @@ pub(crate) fn main() -> ExitCode {
         tokio_calls::TESTS,
         #[cfg(feature = "agent")]
         &agent::tests(),
+        #[cfg(feature = "agent")]
+        &hosts::tests(),
     ];
     let missing = Missing::look();
     let trials = themes.concat().into_iter().map(|test| missing.trial(test)).collect();

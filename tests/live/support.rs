@@ -52,6 +52,12 @@ impl Namespace {
         Self(File::open("/proc/thread-self/ns/net").unwrap())
     }
 
+    /// That of a running process.
+    #[cfg(feature = "agent")]
+    pub(crate) fn of_process(pid: u32) -> Self {
+        Self(File::open(format!("/proc/{pid}/ns/net")).unwrap())
+    }
+
     /// Runs `inside` on a thread of this namespace; processes it starts are in it as well.
     pub(crate) fn run<T: Send>(&self, inside: impl FnOnce() -> T + Send) -> T {
         let result = std::thread::scope(|scope| {

@@ -3,7 +3,7 @@
 mod audit;
 mod authorization;
 mod comings;
-mod daemon;
+pub(crate) mod daemon;
 mod domains;
 mod forged;
 mod impostor;
@@ -11,7 +11,7 @@ mod life;
 mod limits;
 mod malformed;
 mod moments;
-mod places;
+pub(crate) mod places;
 mod prefetch;
 mod restarts;
 mod role;

@@ -5,21 +5,21 @@ use super::super::support::{Namespace, run};
 
 /// A namespace at the other end of a cable whose near end is in the calling thread's namespace.
 /// Here is 10.7.n.1 and fd07:n::1, there 10.7.n.2 and fd07:n::2.
-pub(super) fn neighbour(n: u8) -> Namespace {
+pub(crate) fn neighbour(n: u8) -> Namespace {
     let there = Namespace::new();
     attach(&there, n);
     there
 }
 
 /// The same for a namespace that is there already.
-pub(super) fn attach(there: &Namespace, n: u8) {
+pub(crate) fn attach(there: &Namespace, n: u8) {
     there.cable(&format!("near{n}"), &format!("far{n}"));
     number(&format!("near{n}"), n, 1);
     there.run(|| number(&format!("far{n}"), n, 2));
 }
 
 /// Gives an interface of the calling thread's namespace the addresses of this host in a network.
-pub(super) fn number(link: &str, network: u8, host: u8) {
+pub(crate) fn number(link: &str, network: u8, host: u8) {
     run(&format!("ip addr add 10.7.{network}.{host}/24 dev {link}"));
     run(&format!("ip -6 addr add fd07:{network}::{host}/64 dev {link} nodad"));
     run(&until_it_is_local(&format!("fd07:{network}::{host}")));
@@ -44,7 +44,7 @@ pub(super) fn be_both_hosts(puppet: &Puppet, network: u8) {
 }
 
 /// Addresses of a host in a network, of both families.
-pub(super) fn addresses(network: u8, host: u8, port: u16) -> [std::net::SocketAddr; 2] {
+pub(crate) fn addresses(network: u8, host: u8, port: u16) -> [std::net::SocketAddr; 2] {
     [
         format!("10.7.{network}.{host}:{port}").parse().unwrap(),
         format!("[fd07:{network}::{host}]:{port}").parse().unwrap(),

@@ -87,6 +87,9 @@ impl Asker {
                 let what = request(what);
                 Ok(tell(what, &get(&anew(), socket, what, time(milliseconds))))
             }
+            ("describe", [milliseconds]) => {
+                Ok(super::super::hosts::described::describe(socket, time(milliseconds)))
+            }
             // All that an error says.
             ("why", [what, milliseconds]) => {
                 match get(&anew(), socket, request(what), time(milliseconds)) {
