@@ -1,0 +1,234 @@
+//! What it costs to ask another host, beside its floor and beside tonic, in one run:
+//! `cargo bench --features agent --bench peers`.
+//!
+//! Everything goes over loopback, TLS 1.3 with certificates on both sides. Each server has a thread with
+//! a runtime of its own, and so has whoever asks; rounds alternate. The last lines are what the project
+//! promises.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a benchmark may stop where it stands"
+)]
+
+mod support;
+#[path = "support/peers/mod.rs"]
+mod ways;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use partner_info::agent::measured;
+use support::report;
+use ways::certificates::{self, Configurations};
+use ways::{Measured, drive, frames, on_its_own_thread, unary};
+
+const NAMES: [&str; 4] = ["bare frames", "link", "link, one process told of", "tonic"];
+const FLOOR: usize = 0;
+const LINK: usize = 1;
+const TONIC: usize = 3;
+const IN_FLIGHT: [usize; 3] = [1, 16, 64];
+/// Short and many, so that a slow moment of the machine hits all.
+const ROUNDS: usize = 21;
+const ROUND: Duration = Duration::from_millis(100);
+/// Peers that are asked in turn.
+const PEERS: [usize; 3] = [10, 100, 1_000];
+/// Links whose memory is measured.
+const KEPT: usize = 100;
+const LOCALHOST: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+/// An answer of 200 bytes, as long as the others': a token of a host that hides its processes.
+const ANSWER: &[u8] = include_bytes!("../fuzz/seeds/peer_messages/answer_no_holder");
+/// A token of one process, which takes more work to read and write than to carry.
+const PROCESS: &[u8] = include_bytes!("../fuzz/seeds/peer_messages/answer_one_holder");
+
+fn main() {
+    support::raise_descriptor_limit();
+    let tls = certificates::domain();
+    let runtime = support::runtime();
+    runtime.block_on(async {
+        let rates = rates(&tls).await;
+        let memory = memory(&tls).await;
+        let growth = growth(&tls).await;
+        let hindered = silent(&tls).await;
+        let [one, sixteen, many] = rates;
+        let slower = ratio(&one[LINK], &one[FLOOR], |round| round.p50);
+        let [quicker, quickest] =
+            [&sixteen, &many].map(|all| ratio(&all[LINK], &all[TONIC], |round| round.rate));
+        report::print(&[
+            report::Line::at_most("p50, 1 in flight / bare frames", slower, 2.5),
+            report::Line::at_least("rate, 16 in flight / tonic", quicker, 4.0),
+            report::Line::at_least("rate, 64 in flight / tonic", quickest, 4.0),
+            report::Line::at_most("KiB a kept link, both ends together", memory, 64.0),
+            report::Line::at_most(
+                "p50, 1 in flight, beside 1,000 silent connections / alone",
+                hindered,
+                1.1,
+            ),
+            // With 10 peers many questions leave in one write; with 100 hardly any do.
+            report::Line::at_least("rate, 1,000 peers / 100 peers", growth[2] / growth[1], 0.5),
+        ]);
+    });
+}
+
+/// How many times as much the one shows as the other: the median over rounds that were neighbours.
+fn ratio(one: &[Measured], other: &[Measured], what: impl Fn(&Measured) -> f64) -> f64 {
+    let mut ratios: Vec<f64> =
+        one.iter().zip(other).map(|(one, other)| what(one) / what(other)).collect();
+    ratios.sort_by(f64::total_cmp);
+    ratios[ratios.len() / 2]
+}
+
+fn server(tls: &Configurations, answer: &'static [u8]) -> u16 {
+    let Configurations { client, server } = tls.clone();
+    let address = on_its_own_thread(async move |listener| {
+        let server = measured::Server::new(client, server, answer).expect("an answer");
+        server.add(listener);
+        std::future::pending::<()>().await;
+    });
+    address.port()
+}
+
+fn client(tls: &Configurations, port: u16) -> Arc<measured::Client> {
+    Arc::new(measured::Client::new(tls.client.clone(), tls.server.clone(), port))
+}
+
+async fn rates(tls: &Configurations) -> [[Vec<Measured>; 4]; 3] {
+    let of_frames = tls.clone();
+    let frames_at = on_its_own_thread(|listener| frames::serve(of_frames, listener));
+    let mut bare = frames::Client::new(tls, frames_at).await;
+    let of_tonic = tls.clone();
+    let tonic_at = on_its_own_thread(|listener| unary::serve(of_tonic, listener));
+    let tonic = unary::Client::new(tls, tonic_at).await;
+    let ours = [ANSWER, PROCESS].map(|answer| client(tls, server(tls, answer)));
+
+    println!("\n| in flight | | answers/s | p50 us | p99 us |\n|---|---|---|---|---|");
+    let mut measured = Vec::new();
+    for count in IN_FLIGHT {
+        let mut rounds = [const { Vec::new() }; 4];
+        for _ in 0..ROUNDS {
+            rounds[FLOOR].push(bare.round(count, ROUND).await.measured());
+            for (client, rounds) in ours.iter().zip(&mut rounds[LINK..]) {
+                let client = Arc::clone(client);
+                let ask = move || {
+                    let client = Arc::clone(&client);
+                    async move { assert!(client.ask(LOCALHOST, LOCALHOST).await, "a token") }
+                };
+                rounds.push(drive(count, ROUND, ask).await.measured());
+            }
+            rounds[TONIC].push(tonic.round(count, ROUND).await.measured());
+        }
+        for (name, rounds) in NAMES.iter().zip(&rounds) {
+            let Measured { rate, p50, p99 } = Measured::medians(rounds);
+            println!("| {count} | {name} | {rate:.0} | {p50:.0} | {p99:.0} |");
+        }
+        measured.push(rounds);
+    }
+    measured.try_into().expect("three")
+}
+
+/// The addresses of the ends of a peer's link.
+fn pair(network: u8, number: usize) -> (IpAddr, IpAddr) {
+    let [.., high, low] = number.to_be_bytes();
+    (IpAddr::from([127, network, high, low]), IpAddr::from([127, network + 1, high, low]))
+}
+
+/// KiB of resident memory of this process.
+fn resident() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/statm").expect("read it");
+    let pages: f64 = text.split(' ').nth(1).expect("a field").parse().expect("a number");
+    #[expect(clippy::cast_precision_loss, reason = "a page is small")]
+    let page = rustix::param::page_size() as f64;
+    pages * page / 1_024.0
+}
+
+/// KiB that a link takes when nobody asks over it, with what it takes at the other end.
+async fn memory(tls: &Configurations) -> f64 {
+    let client = client(tls, server(tls, ANSWER));
+    // What is there once is there before it is measured.
+    for number in 0..KEPT {
+        let (local, remote) = pair(10, number + 1);
+        assert!(client.ask(local, remote).await);
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let before = resident();
+    for number in 0..KEPT {
+        let (local, remote) = pair(20, number + 1);
+        assert!(client.ask(local, remote).await);
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    #[expect(clippy::cast_precision_loss, reason = "a hundred")]
+    let each = (resident() - before) / KEPT as f64;
+    println!("\n{each:.1} KiB for each kept link, both ends together");
+    each
+}
+
+/// How much slower answers are while 1,000 others have connected and say nothing: they may do so for
+/// as long as a handshake may take, so they come anew for each round.
+async fn silent(tls: &Configurations) -> f64 {
+    const SILENT: usize = 1_000;
+    let port = server(tls, ANSWER);
+    let client = client(tls, port);
+    assert!(client.ask(LOCALHOST, LOCALHOST).await);
+    let round = || {
+        let client = Arc::clone(&client);
+        let ask = move || {
+            let client = Arc::clone(&client);
+            async move { assert!(client.ask(LOCALHOST, LOCALHOST).await) }
+        };
+        drive(1, ROUND, ask)
+    };
+    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        alone.push(round().await.measured());
+        // From as many addresses as it takes to be let in.
+        let mut crowd = Vec::new();
+        for number in 0..SILENT {
+            let (local, _) = pair(50, number / 4 + 1);
+            let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+            socket.bind((local, 0).into()).expect("an address");
+            crowd.push(socket.connect((LOCALHOST, port).into()).await.expect("a connection"));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        beside.push(round().await.measured());
+        drop(crowd);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let [with, without] = [&beside, &alone].map(|rounds| Measured::medians(rounds).p50);
+    println!("\np50 {with:.0} us beside {SILENT} silent connections, {without:.0} us alone");
+    ratio(&beside, &alone, |round| round.p50)
+}
+
+/// Answers a second with 64 in flight over so many peers.
+async fn growth(tls: &Configurations) -> [f64; 3] {
+    println!("\n| peers | answers/s | p50 us | p99 us |\n|---|---|---|---|");
+    let client = client(tls, server(tls, ANSWER));
+    let mut rates = Vec::new();
+    for peers in PEERS {
+        for number in 0..peers {
+            let (local, remote) = pair(30, number + 1);
+            assert!(client.ask(local, remote).await);
+        }
+        let mut rounds = Vec::new();
+        for _ in 0..ROUNDS {
+            let (client, next) = (Arc::clone(&client), Arc::new(AtomicUsize::new(0)));
+            let ask = move || {
+                let client = Arc::clone(&client);
+                let number = next.fetch_add(1, Ordering::Relaxed) % peers;
+                async move {
+                    let (local, remote) = pair(30, number + 1);
+                    assert!(client.ask(local, remote).await);
+                }
+            };
+            rounds.push(drive(64, ROUND, ask).await.measured());
+        }
+        let Measured { rate, p50, p99 } = Measured::medians(&rounds);
+        println!("| {peers} | {rate:.0} | {p50:.0} | {p99:.0} |");
+        rates.push(rate);
+    }
+    rates.try_into().expect("three")
+}
