@@ -8,6 +8,7 @@
 //! server    ── the door: connections, limits, questions in and answers out
 //!   door      the system calls on the Unix socket      callers  who asks, and how much
 //! question  ── one question: policy, lookup, token, answer
+//!   rules     what a reload changes                    outcome  what it comes to, in words
 //!   lookup    where the partner is                     stacks   the namespaces of this host
 //!   scout     looks for namespaces, on a thread        closer   closes what was passed
 //! identity  ── who this agent is to those of other hosts, and they to it
@@ -31,9 +32,11 @@ mod identity;
 mod lookup;
 mod metrics;
 mod observer;
+mod outcome;
 mod peers;
 mod privileges;
 mod question;
+mod rules;
 mod run;
 mod scout;
 mod server;

@@ -3,19 +3,20 @@
 use std::fmt::Display;
 use std::future::poll_fn;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::audit::{Asker, Audit, Record, ToldToken, Verdict as Recorded};
 use super::callers::Caller;
 use super::closer::Lent;
-use super::config::{Config, LimitsConfig, PeersConfig};
+use super::config::Config;
 use super::hosts::{self, Afar, Hosts, Wanted};
 use super::lookup::{Asked, Found, Lookup, Place, Progress};
 use super::metrics::Metrics;
+use super::outcome::{Ended, Seen, refused, routing, verdict};
 use super::peers;
+use super::rules::Rules;
 use super::scout::Scout;
 use super::subject::Connection;
 use crate::error::{Error, ErrorKind, Reason};
@@ -26,7 +27,7 @@ use crate::kernel::verify::{Owner, Verdict};
 use crate::policy::{DecidingRule, PartnerStack, SecurityDomain};
 use crate::protocol::peers::Hello;
 use crate::protocol::{Answer, Outcome, Question, Refused, Told};
-use crate::stack::authority::{Asking, Authority, Names, Ruling, Source};
+use crate::stack::authority::{Asking, Ruling};
 use crate::stack::tokens::{Progress as TokenProgress, Tokens};
 use crate::token::{HolderSearch, HoldersGap, Uid, UserToken};
 
@@ -41,18 +42,9 @@ pub(super) struct Agent {
     tokens: Tokens,
     pub(super) audit: Audit,
     pub(super) metrics: Arc<Metrics>,
-    rules: RwLock<Rules>,
+    pub(super) rules: Rules,
     /// The agents of other hosts, where this one has an identity.
     pub(super) hosts: OnceLock<Hosts>,
-}
-
-/// What a reload changes.
-#[derive(Clone)]
-struct Rules {
-    limits: Arc<LimitsConfig>,
-    peers: Arc<PeersConfig>,
-    policy: Option<PathBuf>,
-    authority: Arc<Authority>,
 }
 
 /// What is found out about a question, for its answer and its record.
@@ -60,14 +52,6 @@ struct Rules {
 struct Findings {
     connection: Option<Connection>,
     rule: Option<DecidingRule>,
-}
-
-/// What a question comes to.
-#[derive(Debug)]
-enum Ended {
-    Told(Told),
-    NotYetAccepted,
-    Refused(Error),
 }
 
 impl Agent {
@@ -79,35 +63,22 @@ impl Agent {
         metrics: Arc<Metrics>,
     ) -> Self {
         let scout = Scout::new(Arc::clone(&lookup));
-        let rules = RwLock::new(Rules {
-            limits: Arc::new(config.limits.clone()),
-            peers: Arc::new(config.peers.clone()),
-            policy: config.policy.clone(),
-            authority: Arc::new(authority(config.policy.as_deref())),
-        });
+        let rules = Rules::of(config);
         Self { lookup, scout, tokens, audit, metrics, rules, hosts: OnceLock::new() }
-    }
-
-    pub(super) fn limits(&self) -> Arc<LimitsConfig> {
-        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner).limits)
-    }
-
-    fn peers(&self) -> Arc<PeersConfig> {
-        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner).peers)
     }
 
     /// Whether the host of this name, which a certificate proves, may ask.
     pub(super) fn may_ask(&self, host: &str) -> bool {
-        self.peers().allows(host)
+        self.rules.peers().allows(host)
     }
 
     fn is_in_networks(&self, ip: IpAddr) -> bool {
-        self.peers().networks.iter().any(|network| network.contains(ip))
+        self.rules.peers().networks.iter().any(|network| network.contains(ip))
     }
 
     /// As they are now; those of the port hold from the start.
     pub(super) fn peer_limits(&self) -> peers::Limits {
-        let limits = self.limits();
+        let limits = self.rules.limits();
         peers::Limits {
             connections: limits.peer_connections,
             connections_per_address: limits.peer_connections_per_address,
@@ -125,26 +96,8 @@ impl Agent {
 
     /// What this host says of itself to others.
     pub(super) fn introduction(&self) -> Hello {
-        let domain = self.authority().security_domain().map(|domain| domain.to_string());
+        let domain = self.rules.authority().security_domain().map(|domain| domain.to_string());
         Hello { domain, host: sys::host_name() }
-    }
-
-    fn authority(&self) -> Arc<Authority> {
-        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner).authority)
-    }
-
-    /// Goes by this configuration from the next question on.
-    pub(super) fn reload(&self, config: Config) {
-        // Each change leaves the rules whole.
-        let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
-        if rules.policy != config.policy {
-            rules.authority = Arc::new(authority(config.policy.as_deref()));
-        } else if let Err(error) = rules.authority.reload() {
-            tracing::error!(%error, "the policy that was in force stays in force");
-        }
-        rules.policy = config.policy;
-        rules.limits = Arc::new(config.limits);
-        rules.peers = Arc::new(config.peers);
     }
 
     /// Answers a question about the socket that was `passed`. Where nothing has to be waited for,
@@ -158,7 +111,7 @@ impl Agent {
     ) -> (Answer, Option<Lent>) {
         let mut findings = Findings::default();
         let mut passed = Some(passed);
-        let longest = self.limits().question.min(question.timeout);
+        let longest = self.rules.limits().question.min(question.timeout);
         let work = self.find(caller, question, &mut passed, &mut findings);
         let ended = match bounded(longest, work).await {
             Some(Ok(ended)) => ended,
@@ -238,7 +191,9 @@ impl Agent {
         }
         let in_cluster = match found.place {
             Place::OwnStack | Place::Unknown => true,
-            Place::OtherStack if request.is_empty() => self.authority().security_domain().is_some(),
+            Place::OtherStack if request.is_empty() => {
+                self.rules.authority().security_domain().is_some()
+            }
             Place::OtherStack => {
                 findings.rule = self.authorize(caller, PartnerStack::Other, findings).await?;
                 self.verify_domain(question)?;
@@ -288,7 +243,7 @@ impl Agent {
     ) -> Result<Ended, Error> {
         let request = question.request;
         let outside = Told { user: None, name: None, routing: Routing::NONE, token: None };
-        let domain = self.authority().security_domain();
+        let domain = self.rules.authority().security_domain();
         let domain = match domain {
             None if request.is_empty() => return Ok(Ended::Told(outside)),
             domain => domain.ok_or(Error::new(ErrorKind::SecurityDomain))?,
@@ -300,7 +255,7 @@ impl Agent {
         let wanted = Wanted {
             request,
             search: question.search,
-            timeout: question.timeout.min(self.limits().question),
+            timeout: question.timeout.min(self.rules.limits().question),
             domain: domain.to_string(),
         };
         let answered = hosts.ask(&self.lookup, asked, wanted, &self.metrics).await;
@@ -330,7 +285,7 @@ impl Agent {
             groups: caller.groups.clone(),
             privileged: caller.peer.uid == 0,
         };
-        let authority = self.authority();
+        let authority = self.rules.authority();
         let mut pause = FIRST_PAUSE;
         loop {
             match authority.rule_for(asking, stack) {
@@ -351,7 +306,7 @@ impl Agent {
     /// Both ends are on this host, so this is both sides.
     fn verify_domain(&self, question: &Question) -> Result<(), Error> {
         let refused = Error::new(ErrorKind::SecurityDomain);
-        let Some(ours) = self.authority().security_domain() else { return Err(refused) };
+        let Some(ours) = self.rules.authority().security_domain() else { return Err(refused) };
         let theirs = match &question.domain {
             None => return Ok(()),
             Some(None) => return Err(refused),
@@ -425,68 +380,6 @@ impl Agent {
         let Findings { connection, .. } = *findings;
         let asker = Asker::Caller(caller.peer);
         self.audit.record(&Record { asker, connection, request, told, rule });
-    }
-}
-
-fn authority(policy: Option<&Path>) -> Authority {
-    Authority::new(Source::of_file(policy), Names::of_system())
-}
-
-/// What a verdict leaves to be told.
-enum Seen {
-    Owner(Owner),
-    NotYetAccepted,
-    /// Nothing but where the partner is, or is not.
-    Place,
-}
-
-fn verdict(found: Found, request: PartnerRequest) -> Result<Seen, Error> {
-    match found.verdict {
-        Verdict::Partner(owner) => Ok(Seen::Owner(owner)),
-        Verdict::NotYetAccepted => Ok(Seen::NotYetAccepted),
-        Verdict::Refused(Reason::OutsideCluster) if request.is_empty() => Ok(Seen::Place),
-        Verdict::Refused(reason) => Err(Error::unidentified(reason)),
-        // Every stack that is looked at was looked at.
-        Verdict::NotInThisStack => Err(Error::unidentified(Reason::OutsideCluster)),
-        Verdict::NotConnected => Err(Error::new(ErrorKind::NotConnected)),
-        Verdict::NotTcp => Err(Error::new(ErrorKind::NotTcp)),
-        Verdict::Unsupported => Err(Error::unsupported(
-            "this kernel's sock_diag does not show TCP sockets (tcp_diag is missing)",
-        )),
-        Verdict::Failed(errno) => Err(Error::io("look up the partner's socket", errno)),
-    }
-}
-
-fn routing(place: Place, in_cluster: bool) -> Routing {
-    let same_image = Routing::SAME_IMAGE | Routing::INTERNAL;
-    match place {
-        Place::OwnStack => Routing::SAME_STACK,
-        Place::OtherStack if in_cluster => same_image | Routing::SAME_CLUSTER,
-        Place::OtherStack => same_image,
-        Place::Unknown => Routing::NONE,
-    }
-}
-
-/// What of an error goes to the caller.
-fn refused(error: &Error) -> Refused {
-    match (error.kind(), error.reason()) {
-        (ErrorKind::NotAuthorized, _) => Refused::NotAuthorized(error.to_string()),
-        (ErrorKind::SecurityDomain, _) => Refused::SecurityDomain,
-        (ErrorKind::NotConnected, _) => Refused::NotConnected,
-        (ErrorKind::NotTcp, _) => Refused::NotTcp,
-        (ErrorKind::Unidentified, Some(reason)) => Refused::Unidentified(reason),
-        (
-            ErrorKind::Unidentified
-            | ErrorKind::NotRequested
-            | ErrorKind::InProgress
-            | ErrorKind::AlreadyInProgress
-            | ErrorKind::TimedOut
-            | ErrorKind::TooLate
-            | ErrorKind::Unsupported
-            | ErrorKind::Agent
-            | ErrorKind::Io,
-            _,
-        ) => Refused::Failed(error.agents_words()),
     }
 }
 

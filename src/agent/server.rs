@@ -192,7 +192,7 @@ async fn accept(listener: &AsyncFd<OwnedFd>) -> io::Result<OwnedFd> {
 
 impl Door {
     fn admit(self: &Arc<Self>, socket: OwnedFd, callers: &mut JoinSet<()>) {
-        let limits = self.agent.limits();
+        let limits = self.agent.rules.limits();
         let taken = self.connections.load(Ordering::Relaxed);
         let admitted = if taken < limits.connections {
             self.users.admit(socket.as_fd(), &limits, Instant::now())
@@ -242,7 +242,7 @@ impl Door {
 
     fn reload(&self, config: Config) {
         self.agent.lookup.stacks().set_most(config.limits.namespaces);
-        self.agent.reload(config);
+        self.agent.rules.reload(config);
     }
 
     /// Lets go what is not used any more.
@@ -315,14 +315,14 @@ impl Visit {
     async fn room_for_a_record(&self) {
         let agent = &self.door.agent;
         if !agent.audit.failing() {
-            let _ = question::bounded(agent.limits().question, agent.audit.room()).await;
+            let _ = question::bounded(agent.rules.limits().question, agent.audit.room()).await;
         }
     }
 
     /// Users who ask faster than they may wait here, and so do those of whom too much cannot be
     /// closed (`SO_LINGER`); nobody else does.
     async fn pace(&self, cost: u32) {
-        let limits = self.door.agent.limits();
+        let limits = self.door.agent.rules.limits();
         let user = &self.caller.user;
         if let Some(wait) = user.spend(cost, limits.questions_per_second, Instant::now()) {
             tokio::time::sleep(wait).await;
@@ -343,7 +343,7 @@ impl Visit {
         let (door, agent) = (&self.door, &self.door.agent);
         agent.metrics.question_came();
         door.stir();
-        let limits = agent.limits();
+        let limits = agent.rules.limits();
         let unclosed = &self.caller.user.unclosed;
         let lent: Vec<Lent> =
             packet.passed.into_iter().map(|one| door.closer.lend(one, unclosed)).collect();
@@ -405,7 +405,7 @@ impl Visit {
     }
 
     async fn send(&self, socket: &Socket, answer: &Answer) -> Result<(), Gone> {
-        send(socket, &answer.encode(), self.door.agent.limits().stall).await
+        send(socket, &answer.encode(), self.door.agent.rules.limits().stall).await
     }
 }
 
