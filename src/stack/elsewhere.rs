@@ -3,7 +3,7 @@
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use super::get::{Connected, connected};
+use super::connection::{Connected, connected};
 use super::table::Slow;
 use super::{Resolver, Stack};
 use crate::client::{Asked, Job, Progress};

@@ -4,29 +4,18 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use super::Stack;
 use super::authority::NamesWait;
-use super::table::{Known, Record, Slow, SocketKey, not_a_socket};
-use super::{Resolver, Stack};
+use super::connection::{Connected, connected};
+use super::judge::socket_owner;
+use super::table::{Known, Record, Slow, SocketKey};
+use super::tokens::Progress;
 use crate::accounts::Lookup;
-use crate::error::{Error, ErrorKind, Reason};
-use crate::info::{Credentials, PartnerInfo, PartnerRequest, Routing, UserId};
-use crate::kernel::process::SocketOwner;
-use crate::kernel::resolver::{self, Failure};
-use crate::kernel::sys::{self, Errno, Socket, errno};
-use crate::kernel::verify::{Owner, Protocol, Verdict};
-use crate::kernel::{Endpoint, sys::addresses};
+use crate::error::{Error, ErrorKind};
+use crate::info::{Credentials, PartnerInfo, PartnerRequest, UserId};
+use crate::kernel::sys::Socket;
 use crate::policy::PartnerStack;
 use crate::retrieval::{Found, Holding, Name, Outcome, Step, TokenRead, TokenState};
-use crate::token::Uid;
-
-use super::tokens::Progress;
-
-/// A connected socket: its number and its peer.
-#[derive(Clone, Copy)]
-pub(super) struct Connected {
-    pub(super) key: SocketKey,
-    pub(super) remote: std::net::SocketAddr,
-}
 
 /// What a waiting get does next.
 pub(crate) enum WaitingPoll {
@@ -52,38 +41,6 @@ pub(crate) enum Begun {
 }
 
 impl Stack {
-    /// See [`PartnerSocketExt::set_partner_info`](crate::PartnerSocketExt::set_partner_info).
-    pub(crate) fn set(&self, socket: Socket<'_>, request: PartnerRequest) -> Result<(), Error> {
-        let key = SocketKey::of(socket)?;
-        if sys::protocol(socket).map_err(not_a_socket)? == Protocol::Other {
-            return Err(Error::new(ErrorKind::NotTcp));
-        }
-        match addresses::peer(socket) {
-            Ok(_) => return Err(Error::new(ErrorKind::TooLate)),
-            Err(Errno(errno::ENOTCONN)) => {}
-            Err(error) => return Err(not_a_socket(error)),
-        }
-        // Names that are on their way do not hold up a set: it tells nothing, and gets are asked.
-        self.authorize(socket, request, PartnerStack::Own)?;
-        if sys::is_listening(socket).map_err(not_a_socket)? {
-            let local = addresses::local(socket).map_err(not_a_socket)?;
-            let local = local.ok_or(Error::new(ErrorKind::NotTcp))?;
-            self.inner.listeners.set(key, local.into(), request);
-            if request.contains(PartnerRequest::UTOKEN) {
-                self.inner.tokens.prepare_once();
-            }
-        } else {
-            self.inner.table.get_or_new_unconnected(key).lock().retrieval.handle_set(request);
-        }
-        Ok(())
-    }
-
-    /// Forgets what is kept of a socket.
-    pub(crate) fn forget(&self, socket: Socket<'_>) -> Result<(), Error> {
-        self.inner.table.forget(SocketKey::of(socket)?);
-        Ok(())
-    }
-
     /// Starts what was set on this socket, which was just connected.
     pub(crate) fn prefetch_connected(&self, stream: Socket<'_>) {
         if let Ok(connection) = connected(stream)
@@ -223,45 +180,6 @@ impl Stack {
         Ok(Ok(PartnerInfo::new(found, request)))
     }
 
-    /// The record of a stream that takes the indicator of the listener it came from.
-    fn inherit(&self, socket: Socket<'_>, connection: Connected) -> Result<Arc<Record>, Error> {
-        if sys::protocol(socket).map_err(not_a_socket)? == Protocol::Other {
-            return Err(Error::new(ErrorKind::NotTcp));
-        }
-        let not_requested = || Error::new(ErrorKind::NotRequested);
-        let local = addresses::local(socket).map_err(not_a_socket)?.ok_or_else(not_requested)?;
-        let local = Endpoint::from(local);
-        let inner = &self.inner;
-        let what = match resolver::listener(local).map_err(failed)? {
-            Some(cookie) => {
-                let key = connection.key.of_sibling(cookie);
-                let set = self.set_on_listener(key);
-                if set.is_none() {
-                    inner.listeners.handle_other_listener(local, key);
-                }
-                set
-            }
-            None => inner.listeners.by_address(local),
-        };
-        what.map(|what| self.requested_record(connection, what)).ok_or_else(not_requested)
-    }
-
-    fn set_on_listener(&self, key: SocketKey) -> Option<PartnerRequest> {
-        self.inner.listeners.by_socket(key).or_else(|| {
-            // Set on a `TcpSocket` before it became a listener.
-            let record = self.inner.table.get_unconnected(key)?;
-            let what = record.lock().retrieval.requested()?;
-            self.inner.listeners.promote(key, what);
-            Some(what)
-        })
-    }
-
-    fn requested_record(&self, connection: Connected, what: PartnerRequest) -> Arc<Record> {
-        let record = self.inner.table.get_or_new(connection.key, connection.peer());
-        record.lock().retrieval.handle_set(what);
-        record
-    }
-
     /// Carries out what the retrieval under way needs now.
     fn drive(
         &self,
@@ -346,75 +264,6 @@ impl Stack {
         }
     }
 
-    fn resolve(
-        &self,
-        socket: Socket<'_>,
-        at: Connected,
-        what: PartnerRequest,
-        now: Instant,
-    ) -> Outcome {
-        if !self.has(Resolver::Kernel) {
-            let nobody = Error::unsupported("this stack was built without a resolver that answers");
-            return self.elsewhere(Outcome::Failed(nobody), None, now);
-        }
-        let connected = resolver::Connected { cookie: at.key.cookie, remote: at.remote };
-        let elsewhere = || self.may_ask_agent(now);
-        match resolver::resolve(socket, connected, self.inner.trust_hidden_translation, elsewhere) {
-            Ok(verdict) => self.judge(verdict, what, now),
-            Err(failure @ Failure::Unsupported) => {
-                self.elsewhere(Outcome::Failed(failed(failure)), None, now)
-            }
-            Err(failure @ Failure::Io { .. }) => Outcome::Failed(failed(failure)),
-        }
-    }
-
-    fn judge(&self, verdict: Verdict, what: PartnerRequest, now: Instant) -> Outcome {
-        let refused = |error| Outcome::Failed(error);
-        match verdict {
-            Verdict::Partner(owner) => self.found(owner, what, now),
-            Verdict::NotYetAccepted if what.is_empty() => Outcome::Found(SAME_STACK),
-            Verdict::NotYetAccepted => Outcome::NotYetAccepted,
-            // Where nobody knows more, the cluster is this stack, and the partner is not in it.
-            Verdict::NotInThisStack => {
-                let without = match what.is_empty() {
-                    true => Outcome::Found(Found { routing: Routing::NONE, ..SAME_STACK }),
-                    false => refused(Error::unidentified(Reason::NotInThisStack)),
-                };
-                self.elsewhere(without, None, now)
-            }
-            // An agent has the right, or goes to the place, that this thread lacks.
-            Verdict::Refused(reason @ (Reason::TranslationHidden | Reason::OtherNamespace)) => {
-                self.elsewhere(refused(Error::unidentified(reason)), None, now)
-            }
-            Verdict::Refused(reason) => refused(Error::unidentified(reason)),
-            Verdict::NotConnected => refused(Error::new(ErrorKind::NotConnected)),
-            Verdict::NotTcp => refused(Error::new(ErrorKind::NotTcp)),
-            Verdict::Unsupported => refused(Error::unsupported(
-                "this kernel's sock_diag does not show TCP sockets (tcp_diag is missing)",
-            )),
-            Verdict::Failed(errno) => refused(Error::io("look up the partner's socket", errno)),
-        }
-    }
-
-    /// The kernel has proven the owner.
-    fn found(&self, owner: Owner, what: PartnerRequest, now: Instant) -> Outcome {
-        let Owner { uid, inode, cgroup } = owner;
-        let found = |token| {
-            let uid = (!what.is_empty()).then_some(uid);
-            Outcome::Found(Found { uid, name: None, routing: Routing::SAME_STACK, token })
-        };
-        if !what.contains(PartnerRequest::UTOKEN) {
-            return found(TokenState::NotAskedFor);
-        }
-        let holding = Holding { uid, inode, cgroup };
-        let at_a_glance = || self.inner.tokens.at_a_glance(&socket_owner(holding)?);
-        if let Some(token) = at_a_glance() {
-            return found(TokenState::Read(token));
-        }
-        let here = found(TokenState::ToRead(holding));
-        if sys::may_read_others() { here } else { self.elsewhere(here, Some(uid), now) }
-    }
-
     fn add_late_names(&self, slow: &mut Slow, now: Instant) {
         let Some(uids) = slow.retrieval.late_names() else { return };
         let mut names = [None, None];
@@ -471,46 +320,3 @@ impl Drop for Waiting {
         self.record.lock().retrieval.end_wait();
     }
 }
-
-impl Connected {
-    fn peer(&self) -> Endpoint {
-        self.remote.into()
-    }
-}
-
-/// SO_COOKIE and getpeername(2): two system calls, and all that a saved answer needs.
-#[inline]
-pub(super) fn connected(socket: Socket<'_>) -> Result<Connected, Error> {
-    let key = SocketKey::of(socket)?;
-    match addresses::peer(socket) {
-        Ok(Some(remote)) => Ok(Connected { key, remote }),
-        Ok(None) => Err(Error::new(ErrorKind::NotTcp)),
-        Err(Errno(errno::ENOTCONN)) => Err(match sys::protocol(socket) {
-            Ok(Protocol::Tcp | Protocol::Mptcp) => Error::new(ErrorKind::NotConnected),
-            Ok(Protocol::Other) => Error::new(ErrorKind::NotTcp),
-            Err(error) => not_a_socket(error),
-        }),
-        Err(error) => Err(not_a_socket(error)),
-    }
-}
-
-fn failed(failure: Failure) -> Error {
-    match failure {
-        Failure::Unsupported => Error::unsupported(
-            "this kernel, or the sandbox around this process, answers no NETLINK_SOCK_DIAG question",
-        ),
-        Failure::Io { doing, errno } => Error::io(doing, errno),
-    }
-}
-
-fn socket_owner(holding: Holding) -> Option<SocketOwner> {
-    let owner = SocketOwner::new(holding.inode.into(), Uid::new(holding.uid)?)?;
-    Some(match holding.cgroup {
-        Some(id) => owner.in_cgroup(id),
-        None => owner,
-    })
-}
-
-/// Routing alone.
-const SAME_STACK: Found =
-    Found { uid: None, name: None, routing: Routing::SAME_STACK, token: TokenState::NotAskedFor };

@@ -2,9 +2,12 @@
 
 pub(crate) mod authority;
 mod builder;
+mod connection;
 mod elsewhere;
 mod get;
+mod judge;
 mod listeners;
+mod set;
 mod table;
 pub(crate) mod tokens;
 

@@ -1,0 +1,36 @@
+//! Which connection a socket is.
+
+use super::table::{SocketKey, not_a_socket};
+use crate::error::{Error, ErrorKind};
+use crate::kernel::Endpoint;
+use crate::kernel::sys::{self, Errno, Socket, addresses, errno};
+use crate::kernel::verify::Protocol;
+
+/// A connected socket: its number and its peer.
+#[derive(Clone, Copy)]
+pub(super) struct Connected {
+    pub(super) key: SocketKey,
+    pub(super) remote: std::net::SocketAddr,
+}
+
+impl Connected {
+    pub(super) fn peer(&self) -> Endpoint {
+        self.remote.into()
+    }
+}
+
+/// SO_COOKIE and getpeername(2): two system calls, and all that a saved answer needs.
+#[inline]
+pub(super) fn connected(socket: Socket<'_>) -> Result<Connected, Error> {
+    let key = SocketKey::of(socket)?;
+    match addresses::peer(socket) {
+        Ok(Some(remote)) => Ok(Connected { key, remote }),
+        Ok(None) => Err(Error::new(ErrorKind::NotTcp)),
+        Err(Errno(errno::ENOTCONN)) => Err(match sys::protocol(socket) {
+            Ok(Protocol::Tcp | Protocol::Mptcp) => Error::new(ErrorKind::NotConnected),
+            Ok(Protocol::Other) => Error::new(ErrorKind::NotTcp),
+            Err(error) => not_a_socket(error),
+        }),
+        Err(error) => Err(not_a_socket(error)),
+    }
+}
