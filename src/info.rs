@@ -89,13 +89,18 @@ impl UserId {
 
     /// The numeric user id, as the caller's user namespace sees it. 0 is root, and is only there
     /// where the kernel proved it: what is unknown is an error.
+    ///
+    /// Of a partner on another host, without [`Routing::SAME_IMAGE`], it is the number that this host
+    /// has: the hosts of one security domain are expected to number their accounts alike. Where they
+    /// do not, look at the routing before the number.
     #[must_use]
     pub fn uid(&self) -> u32 {
         self.uid
     }
 
     /// The account's name when it was looked up; `None` where no account has this number, or the
-    /// name service did not answer in time.
+    /// name service did not answer in time. Of a partner on another host it is what that host calls
+    /// it.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
