@@ -1,10 +1,12 @@
 //! How much each host has under way, proven or not.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
 
 use crate::agent::callers::pace::Pace;
 
@@ -18,9 +20,15 @@ type Key = (u64, IpAddr);
 
 /// One address in one network namespace.
 pub(super) struct Host {
+    /// Proven ones.
     pub(super) connections: Arc<AtomicUsize>,
+    /// Those that are not proven, in the order in which they came.
+    unproven: Mutex<VecDeque<oneshot::Sender<Displaced>>>,
     pace: Mutex<Pace>,
 }
+
+/// Never made: the sender is dropped.
+pub(super) enum Displaced {}
 
 /// Those that are connected, and those that were a moment ago: as many as there are connections, and
 /// as many again before they are cleaned out.
@@ -35,6 +43,21 @@ struct Known {
 }
 
 impl Host {
+    /// Takes a place among those that are not proven, for as long as what is returned lives. Where
+    /// there are `most` the first of them loses its place, and what it holds ends: every account of
+    /// a host connects from the host's address, and those that say nothing must not keep its agent out.
+    pub(super) fn arrive(&self, most: usize) -> oneshot::Receiver<Displaced> {
+        let (place, displaced) = oneshot::channel();
+        // Each change of the queue is whole.
+        let mut unproven = self.unproven.lock().unwrap_or_else(PoisonError::into_inner);
+        unproven.retain(|one| !one.is_closed());
+        if unproven.len() >= most.max(1) {
+            unproven.pop_front();
+        }
+        unproven.push_back(place);
+        displaced
+    }
+
     /// Counts questions; returns how long the host has to wait before the next.
     pub(super) fn spend(&self, count: u32, per_second: u32, now: Instant) -> Option<Duration> {
         // Each change of a pace is whole.
@@ -61,7 +84,11 @@ impl Hosts {
             table.retain(|_, host| Arc::strong_count(host) > 1 || !host.is_idle(now));
             *tidy_at = table.len().saturating_mul(2);
         }
-        let host = Arc::new(Host { connections: Arc::default(), pace: Mutex::new(Pace::new(now)) });
+        let host = Arc::new(Host {
+            connections: Arc::default(),
+            unproven: Mutex::default(),
+            pace: Mutex::new(Pace::new(now)),
+        });
         table.insert(key, Arc::clone(&host));
         host
     }

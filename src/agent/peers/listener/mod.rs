@@ -15,11 +15,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use self::gate::Gate;
-use self::hosts::{Host, Hosts, Place};
+use self::hosts::{Displaced, Host, Hosts, Place};
 use super::pipe::Pipe;
 use super::socket;
 use super::trust::{Introduce, PeerName, Role, Trust};
@@ -29,11 +30,15 @@ use crate::protocol::peers::{Outcome, Question};
 /// How long nothing is accepted where the agent has no descriptor left.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
 
+/// Connections of one address that have not proven who they are. A further one takes the place of
+/// the first: whoever wants to keep an agent out by this has to connect so often within a handshake.
+const UNPROVEN_OF_ADDRESS: usize = 64;
+
 /// How much is done at once for peers, and how long it may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub(crate) connections: usize,
-    /// Of one address in one network namespace.
+    /// Proven ones of one address in one network namespace.
     pub(crate) connections_per_address: usize,
     /// Handshakes at one time.
     pub(crate) handshakes: usize,
@@ -90,8 +95,8 @@ pub(crate) trait Answerer: Send + Sync + 'static {
 
 /// Told what happens that is no answer. Kinds are stable names, for metrics and records.
 pub(crate) trait Observer: Send + Sync + 'static {
-    /// A connection was closed before anything was read. `kind`: `too-many`, `too-many-of-host`,
-    /// `too-many-unproven`.
+    /// A connection was closed: `too-many` or `too-many-unproven`, before anything was read, or
+    /// `too-many-of-host`, when it was proven.
     fn connection_refused(&self, from: IpAddr, kind: &'static str);
     /// A peer did not prove who it is. `kind`: `timed-out`, `gave-way`, `closed`, `tls`, `untrusted`.
     fn handshake_failed(&self, from: IpAddr, kind: &'static str, why: &str);
@@ -187,8 +192,8 @@ struct Arrival {
     namespace: u64,
     host: Arc<Host>,
     stop: Stop,
+    displaced: oneshot::Receiver<Displaced>,
     _of_all: Place,
-    _of_host: Place,
 }
 
 /// Why nobody was proven: a kind, and what happened.
@@ -227,9 +232,6 @@ impl<A: Answerer> Shared<A> {
             return refused("too-many-unproven");
         };
         let host = self.hosts.host((namespace, peer), Instant::now().into_std());
-        let Some(of_host) = Place::take(&host.connections, limits.connections_per_address) else {
-            return refused("too-many-of-host");
-        };
         // It may be gone already.
         let Ok(local) = stream.local_addr() else { return };
         if socket::prepare(&stream).is_err() {
@@ -241,10 +243,10 @@ impl<A: Answerer> Shared<A> {
             peer,
             local,
             namespace,
+            displaced: host.arrive(UNPROVEN_OF_ADDRESS),
             host,
             stop,
             _of_all: of_all,
-            _of_host: of_host,
         };
         tokio::spawn(Arc::clone(self).arrive(arrival, unproven));
     }
@@ -259,6 +261,10 @@ impl<A: Answerer> Shared<A> {
             spoke = tokio::time::timeout_at(deadline, arrival.stream.peek(&mut first)) => {
                 matches!(spoke, Ok(Ok(_)))
             }
+            _ = &mut arrival.displaced => {
+                let Unproven(kind, why) = displaced();
+                return self.setup.observer.handshake_failed(arrival.peer, kind, &why);
+            }
             () = arrival.stop.requested() => return,
         };
         if spoke {
@@ -271,18 +277,26 @@ impl<A: Answerer> Shared<A> {
     }
 
     async fn proven(self: &Arc<Self>, arrival: Arrival, unproven: Place, deadline: Instant) {
-        let Arrival { stream, peer: from, local, namespace, host, stop, _of_all, _of_host } =
+        let Arrival { stream, peer: from, local, namespace, host, stop, displaced, _of_all } =
             arrival;
         let prove = Box::pin(tokio::time::timeout_at(deadline, self.prove(stream, from)));
-        let proven = prove.await.unwrap_or_else(|_| {
-            Err(Unproven("timed-out", "it did not finish the handshake".to_owned()))
-        });
+        let proven = tokio::select! {
+            biased;
+            proven = prove => proven.unwrap_or_else(|_| {
+                Err(Unproven("timed-out", "it did not finish the handshake".to_owned()))
+            }),
+            _ = displaced => Err(self::displaced()),
+        };
         drop(unproven);
         let (stream, name) = match proven {
             Ok(proven) => proven,
             Err(Unproven(kind, why)) => {
                 return self.setup.observer.handshake_failed(from, kind, &why);
             }
+        };
+        let most = self.setup.limits.connections_per_address;
+        let Some(_of_host) = Place::take(&host.connections, most) else {
+            return self.setup.observer.connection_refused(from, "too-many-of-host");
         };
         let peer = Arc::new(Peer { name, address: from, namespace });
         let resumed = stream.get_ref().1.handshake_kind() == Some(rustls::HandshakeKind::Resumed);
@@ -313,6 +327,10 @@ impl<A: Answerer> Shared<A> {
             trust.peer(certificates, from, Role::Asks).map_err(|why| Unproven("untrusted", why))?;
         Ok((TlsStream::Server(stream), name))
     }
+}
+
+fn displaced() -> Unproven {
+    Unproven("gave-way", "newer connections of its address took its place".to_owned())
 }
 
 fn failed(error: &io::Error) -> Unproven {

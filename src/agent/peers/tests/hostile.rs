@@ -31,6 +31,34 @@ async fn the_silent_and_the_unfinished_stop_nobody() {
     world.events.wait_for("failed gave-way").await;
 }
 
+/// Every account of a host connects from the address from which its agent does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_silent_of_an_address_do_not_keep_its_agent_out() {
+    let limits = Limits {
+        handshake: Duration::from_secs(60),
+        connections_per_address: 1,
+        ..Limits::standard()
+    };
+    let world = World::new(limits).await;
+    let mut kept = Vec::new();
+    for _ in 0..200 {
+        kept.push(TcpStream::connect(world.address).await.unwrap());
+    }
+    world.events.wait_for("failed gave-way").await;
+    let link = world.link();
+    ask(&link, 10).await;
+    // Nor does it lose the place that it has.
+    for _ in 0..200 {
+        kept.push(TcpStream::connect(world.address).await.unwrap());
+    }
+    while world.events.count("failed gave-way") < 200 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    ask(&link, 10).await;
+    assert_eq!(world.events.count("full"), 1);
+    assert_eq!(world.events.count("refused too-many-of-host"), 0);
+}
+
 #[tokio::test]
 async fn who_says_nothing_is_left() {
     let limits = Limits { handshake: Duration::from_millis(100), ..Limits::standard() };

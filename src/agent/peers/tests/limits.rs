@@ -10,7 +10,7 @@ async fn connections_of_one_address_and_of_all() {
     let world = World::new(limits).await;
     let first = Raw::connect(&world).await;
     let second = Raw::connect(&world).await;
-    let _third = TcpStream::connect(world.address).await.unwrap();
+    let _third = Raw::connect(&world).await;
     world.events.wait_for("refused too-many-of-host").await;
     drop((first, second));
     while world.listener.connections() > 0 {
