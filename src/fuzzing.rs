@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn retrieval() {
-        assert_eq!(replay("retrieval", super::check_retrieval), (13, 10));
+        assert_eq!(replay("retrieval", super::check_retrieval), (14, 10));
     }
 
     #[test]
