@@ -10,6 +10,8 @@ use std::sync::mpsc;
 
 use super::*;
 use crate::accounts::AccountNames;
+use crate::error::ErrorKind;
+use crate::stack::Stack;
 
 /// A folder of its own, gone at the end.
 struct Folder(PathBuf);
