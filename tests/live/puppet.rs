@@ -196,3 +196,36 @@ impl<'p> Far<'p> {
         self.must("who 60")
     }
 }
+
+/// A connection of `client` to `server`: the end of the one, and of the other.
+#[cfg(feature = "agent")]
+pub(crate) fn connected<'p>(
+    server: &'p Puppet,
+    client: &'p Puppet,
+    at: SocketAddr,
+) -> (Far<'p>, Far<'p>) {
+    joined(server, at, || client.connect(at))
+}
+
+/// The same from a chosen address, which others may choose as well.
+#[cfg(feature = "agent")]
+pub(crate) fn connected_from<'p>(
+    server: &'p Puppet,
+    client: &'p Puppet,
+    (at, from): (SocketAddr, SocketAddr),
+) -> (Far<'p>, Far<'p>) {
+    joined(server, at, || client.connect_from(from, at))
+}
+
+#[cfg(feature = "agent")]
+fn joined<'p>(
+    server: &'p Puppet,
+    at: SocketAddr,
+    connect: impl FnOnce() -> Far<'p>,
+) -> (Far<'p>, Far<'p>) {
+    let listener = server.listen(at);
+    let near = connect();
+    let far = listener.accept();
+    listener.close();
+    (near, far)
+}

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::super::puppet::Puppet;
+use super::super::puppet::{Puppet, connected};
 use super::super::support::{connect, eventually, loopbacks};
 use super::daemon::{ONE, Partnerd, gap};
-use super::places::{addresses, neighbour};
+use super::places::{addresses, neighbour, two_stacks};
 use super::speaker::Speaker;
 
 crate::harness::tests![
@@ -28,14 +28,9 @@ fn caller(puppet: &Puppet, uid: u32) -> Value {
 }
 
 fn a_disclosure_is_recorded_with_who_was_told_what_and_why() {
-    let there = neighbour(1);
-    let agent = Partnerd::start(ONE);
-    let server = agent.puppet(1000);
-    let client = there.run(|| agent.puppet(1001));
+    let (_there, agent, server, client) = two_stacks(ONE);
     let [at, _] = addresses(1, 1, 8080);
-    let listener = server.listen(at);
-    let near = client.connect(at);
-    let far = listener.accept();
+    let (near, far) = connected(&server, &client, at);
     assert_eq!(far.must("anew user 5000"), "user 1001");
     far.must("anew token 5000");
     far.must("anew routing 5000");
@@ -78,9 +73,7 @@ fn a_refusal_is_recorded_with_the_rule_that_decided() {
     let allowed = agent.puppet(1000);
     let client = there.run(|| agent.puppet(1001));
     let [at, _] = addresses(1, 1, 8080);
-    let listener = server.listen(at);
-    let near = client.connect(at);
-    let far = listener.accept();
+    let (near, far) = connected(&server, &client, at);
     assert_eq!(far.must("anew user 5000"), "NotAuthorized");
     let other = allowed.listen(addresses(1, 1, 8081)[0]);
     let gone = client.connect(addresses(1, 1, 8081)[0]);

@@ -1,6 +1,6 @@
 //! Who may ask, by the agent's policy.
 
-use super::super::puppet::Puppet;
+use super::super::puppet::{Puppet, connected};
 use super::super::support::eventually;
 use super::daemon::{ONE, Partnerd, token};
 use super::places::{addresses, neighbour};
@@ -22,9 +22,7 @@ fn who_holds_no_read_is_told_why_not_and_nothing_else() {
     let server = agent.puppet(1001);
     let client = there.run(|| agent.puppet(1002));
     for at in addresses(1, 1, 8080) {
-        let listener = server.listen(at);
-        let near = client.connect(at);
-        let far = listener.accept();
+        let (near, far) = connected(&server, &client, at);
         for (end, uid) in [(&far, 1001), (&near, 1002)] {
             assert_eq!(end.must("anew user 5000"), "NotAuthorized");
             assert_eq!(end.must("anew token 5000"), "NotAuthorized");
@@ -50,12 +48,9 @@ fn who_is_permitted_or_root_is_answered() {
     for uid in [1000, 0] {
         let server = agent.puppet(uid);
         for at in addresses(1, 1, 8080) {
-            let listener = server.listen(at);
-            let _near = client.connect(at);
-            let far = listener.accept();
+            let (_near, far) = connected(&server, &client, at);
             assert_eq!(far.must("anew user 5000"), "user 1002", "{uid} asks");
             assert_eq!(far.must("anew token 5000"), token(1002, &client), "{uid} asks");
-            listener.close();
         }
     }
 }
@@ -82,9 +77,7 @@ fn a_refused_caller_is_told_of_its_own_stack_what_the_kernel_tells() {
     let agent = Partnerd::start(ONE);
     let (server, client) = (agent.puppet(1001), agent.puppet(1002));
     for at in super::super::support::loopbacks(8080) {
-        let listener = server.listen(at);
-        let _near = client.connect(at);
-        let far = listener.accept();
+        let (_near, far) = connected(&server, &client, at);
         assert_eq!(far.must("anew user 5000"), "user 1002");
         assert_eq!(far.must("anew token 5000"), "user 1002 holders - gap no-right");
     }
@@ -129,9 +122,7 @@ fn a_permit_of_none_beats_universal_access() {
     let [at, _] = addresses(1, 1, 8080);
     for (uid, said) in [(1000, "user 1002"), (1001, "NotAuthorized")] {
         let server = agent.puppet(uid);
-        let listener = server.listen(at);
-        let _near = client.connect(at);
-        let far = listener.accept();
+        let (_near, far) = connected(&server, &client, at);
         assert_eq!(far.must("anew user 5000"), said);
         if said == "NotAuthorized" {
             let why = far.must("why user 5000");

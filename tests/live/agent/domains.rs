@@ -1,8 +1,9 @@
 //! The security domain, and what is told without one.
 
+use super::super::puppet::connected;
 use super::super::support::eventually;
 use super::daemon::{NO_DOMAIN, OPEN, Partnerd, token};
-use super::places::{addresses, neighbour};
+use super::places::{addresses, neighbour, two_stacks};
 
 crate::harness::tests![
     without_a_domain_the_partner_s_place_is_told_and_nobody_s_name,
@@ -17,14 +18,9 @@ fn with_domain(name: &str) -> String {
 }
 
 fn without_a_domain_the_partner_s_place_is_told_and_nobody_s_name() {
-    let there = neighbour(1);
-    let agent = Partnerd::start(NO_DOMAIN);
-    let server = agent.puppet(1000);
-    let client = there.run(|| agent.puppet(1001));
+    let (_there, _agent, server, client) = two_stacks(NO_DOMAIN);
     for at in addresses(1, 1, 8080) {
-        let listener = server.listen(at);
-        let near = client.connect(at);
-        let far = listener.accept();
+        let (near, far) = connected(&server, &client, at);
         for end in [&near, &far] {
             // Same image, internal; and not the same cluster.
             assert_eq!(end.must("anew routing 5000"), "routing 12", "{at}");
@@ -50,9 +46,7 @@ fn a_domain_of_the_asker_s_own_must_be_the_agent_s() {
         ("none.toml", "SecurityDomain"),
     ] {
         let server = agent.puppet_under(1000, policy);
-        let listener = server.listen(at);
-        let _near = client.connect(at);
-        let far = listener.accept();
+        let (_near, far) = connected(&server, &client, at);
         assert_eq!(far.must("anew user 5000"), said, "{policy}");
         // Where the partner is needs no domain of one's own.
         assert_eq!(far.must("anew routing 5000"), "routing 14", "{policy}");
@@ -64,9 +58,7 @@ fn a_partner_in_the_own_stack_needs_no_domain() {
     let agent = Partnerd::start(NO_DOMAIN);
     let (server, client) = there.run(|| (agent.puppet(1000), agent.puppet(1001)));
     for at in addresses(1, 2, 8080) {
-        let listener = server.listen(at);
-        let _near = client.connect(at);
-        let far = listener.accept();
+        let (_near, far) = connected(&server, &client, at);
         // Its processes are the agent's to read.
         assert_eq!(far.must("anew token 5000"), token(1001, &client), "{at}");
         assert_eq!(far.must("anew routing 5000"), "routing 14", "{at}");
@@ -74,10 +66,7 @@ fn a_partner_in_the_own_stack_needs_no_domain() {
 }
 
 fn a_refused_connection_stays_refused_and_a_new_one_is_answered() {
-    let there = neighbour(1);
-    let agent = Partnerd::start(NO_DOMAIN);
-    let server = agent.puppet(1000);
-    let client = there.run(|| agent.puppet(1001));
+    let (_there, agent, server, client) = two_stacks(NO_DOMAIN);
     for (turn, at) in addresses(1, 1, 8080).into_iter().enumerate() {
         agent.write("policy.toml", NO_DOMAIN);
         agent.signal("HUP");

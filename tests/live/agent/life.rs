@@ -3,9 +3,10 @@
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
 
+use super::super::puppet::connected;
 use super::super::support::eventually;
 use super::daemon::{NO_DOMAIN, ONE, OPEN, Partnerd};
-use super::places::{addresses, neighbour};
+use super::places::{addresses, two_stacks};
 use super::speaker::Speaker;
 
 crate::harness::tests![
@@ -21,14 +22,9 @@ crate::harness::tests![
 ];
 
 fn a_reload_puts_a_new_policy_in_force_and_drops_no_question() {
-    let there = neighbour(1);
-    let agent = Partnerd::start(OPEN);
-    let server = agent.puppet(1000);
-    let client = there.run(|| agent.puppet(1001));
+    let (_there, agent, server, client) = two_stacks(OPEN);
     let [at, _] = addresses(1, 1, 8080);
-    let listener = server.listen(at);
-    let near = client.connect(at);
-    let far = listener.accept();
+    let (near, far) = connected(&server, &client, at);
     let asked = format!("many 2000 5000 {}", far.id());
     server.send(&asked);
     for turn in 1..20 {
@@ -66,14 +62,9 @@ fn a_reload_puts_new_limits_in_force() {
 }
 
 fn a_reload_of_what_is_not_valid_changes_nothing() {
-    let there = neighbour(1);
-    let agent = Partnerd::start(OPEN);
-    let server = agent.puppet(1000);
-    let client = there.run(|| agent.puppet(1001));
+    let (_there, agent, server, client) = two_stacks(OPEN);
     let [at, _] = addresses(1, 1, 8080);
-    let listener = server.listen(at);
-    let near = client.connect(at);
-    let _far = listener.accept();
+    let (near, _far) = connected(&server, &client, at);
     let says = |text: &str| eventually(text, || agent.log().contains(text));
     agent.write("policy.toml", &(NO_DOMAIN.to_owned() + "unknown = 1\n"));
     agent.signal("HUP");
@@ -92,14 +83,9 @@ fn a_reload_of_what_is_not_valid_changes_nothing() {
 }
 
 fn a_new_policy_file_counts_without_a_reload() {
-    let there = neighbour(1);
-    let agent = Partnerd::start(OPEN);
-    let server = agent.puppet(1000);
-    let client = there.run(|| agent.puppet(1001));
+    let (_there, agent, server, client) = two_stacks(OPEN);
     let [at, _] = addresses(1, 1, 8080);
-    let listener = server.listen(at);
-    let near = client.connect(at);
-    let _far = listener.accept();
+    let (near, _far) = connected(&server, &client, at);
     assert_eq!(near.must("anew user 5000"), "user 1000");
     agent.write("new.toml", ONE);
     fs::rename(agent.file("new.toml"), agent.file("policy.toml")).unwrap();

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use rustix::io::Errno;
 use socket2::Socket;
 
+use super::super::puppet::connected;
 use super::super::support::{accept, connect, eventually, listen, loopbacks};
 use super::daemon::{OPEN, Partnerd, token};
 use super::places::{addresses, neighbour};
@@ -100,9 +101,7 @@ fn who_does_not_read_its_answers_is_dropped_and_others_are_answered() {
     let client = there.run(|| agent.puppet(1001));
     let server = agent.puppet(1000);
     let [at, _] = addresses(1, 1, 8080);
-    let listener = server.listen(at);
-    let _near = client.connect(at);
-    let far = listener.accept();
+    let (_near, far) = connected(&server, &client, at);
     assert_eq!(far.must("anew token 5000"), token(1001, &client));
     let (_local, passed) = pair();
     let descriptors = agent.descriptors();
@@ -135,9 +134,7 @@ fn a_user_with_too_many_questions_in_flight_is_told_so() {
     let client = there.run(|| agent.puppet(1001));
     let server = agent.puppet(1000);
     let [at, _] = addresses(1, 1, 8080);
-    let listener = server.listen(at);
-    let _near = client.connect(at);
-    let far = listener.accept();
+    let (_near, far) = connected(&server, &client, at);
     let speaker = Speaker::new(&agent.socket());
     let (_local, passed) = pair();
     // Tokens take a while, and a user's come one after the other.
@@ -167,9 +164,7 @@ fn who_asks_too_fast_waits_and_nobody_else_does() {
     let client = there.run(|| agent.puppet(1001));
     let server = agent.puppet(1000);
     let [at, _] = addresses(1, 1, 8080);
-    let listener = server.listen(at);
-    let _near = client.connect(at);
-    let far = listener.accept();
+    let (_near, far) = connected(&server, &client, at);
     let speaker = Speaker::new(&agent.socket());
     let (_local, passed) = pair();
     let sent = (1..=100).filter(|n| speaker.send(&question(*n, USER), &[passed.as_fd()]).is_ok());

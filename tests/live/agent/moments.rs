@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use partner_info::{PartnerRequest, Stack};
 
+use super::super::puppet::connected;
 use super::super::support::{
     PATIENCE, accept, address, assert_nobody, connect, eventually, get, listen, say,
 };
 use super::daemon::{OPEN, Partnerd};
-use super::places::{addresses, neighbour};
+use super::places::{addresses, neighbour, two_stacks};
 
 crate::harness::tests![
     h11_a_partner_that_has_not_accepted_is_waited_for,
@@ -24,10 +25,7 @@ crate::harness::tests![
 ];
 
 fn h11_a_partner_that_has_not_accepted_is_waited_for() {
-    let there = neighbour(1);
-    let agent = Partnerd::start(OPEN);
-    let server = agent.puppet(1000);
-    let client = there.run(|| agent.puppet(1001));
+    let (_there, _agent, server, client) = two_stacks(OPEN);
     for at in addresses(1, 1, 8080) {
         for what in ["user", "token"] {
             let listener = server.listen(at);
@@ -44,10 +42,7 @@ fn h11_a_partner_that_has_not_accepted_is_waited_for() {
 }
 
 fn h11_a_partner_that_nobody_accepts_is_not_yet_accepted() {
-    let there = neighbour(1);
-    let agent = Partnerd::start(OPEN);
-    let server = agent.puppet(1000);
-    let client = there.run(|| agent.puppet(1001));
+    let (_there, agent, server, client) = two_stacks(OPEN);
     for at in addresses(1, 1, 8080) {
         let _listener = server.listen(at);
         let near = client.connect(at);
@@ -62,15 +57,10 @@ fn h11_a_partner_that_nobody_accepts_is_not_yet_accepted() {
 }
 
 fn h01_a_partner_that_has_closed_is_nobody() {
-    let there = neighbour(1);
-    let agent = Partnerd::start(OPEN);
-    let server = agent.puppet(1000);
-    let client = there.run(|| agent.puppet(1001));
+    let (_there, _agent, server, client) = two_stacks(OPEN);
     for at in addresses(1, 1, 8080) {
         for asked_before in [false, true] {
-            let listener = server.listen(at);
-            let near = client.connect(at);
-            let far = listener.accept();
+            let (near, far) = connected(&server, &client, at);
             if asked_before {
                 assert_eq!(far.must("anew user 5000"), "user 1001", "staging");
             }
@@ -82,7 +72,6 @@ fn h01_a_partner_that_has_closed_is_nobody() {
             }
             let said = far.must("anew user 5000");
             assert!(["PartnerGone", "Unproven", "OutsideCluster"].contains(&&*said), "{said}");
-            listener.close();
         }
     }
 }
@@ -94,9 +83,7 @@ fn h01_a_partner_that_was_killed_is_nobody() {
         let there = neighbour(n);
         let client = there.run(|| agent.puppet(1001));
         let at = addresses(n, 1, 8080)[usize::from(v6)];
-        let listener = server.listen(at);
-        let near = client.connect(at);
-        let far = listener.accept();
+        let (near, far) = connected(&server, &client, at);
         near.must("send bye");
         client.kill();
         eventually("it is gone", || far.must("anew user 5000") != "user 1001");
@@ -108,32 +95,21 @@ fn h01_a_partner_that_was_killed_is_nobody() {
 }
 
 fn h04_a_half_closed_partner_is_named() {
-    let there = neighbour(1);
-    let agent = Partnerd::start(OPEN);
-    let server = agent.puppet(1000);
-    let client = there.run(|| agent.puppet(1001));
+    let (_there, _agent, server, client) = two_stacks(OPEN);
     for at in addresses(1, 1, 8080) {
-        let listener = server.listen(at);
-        let near = client.connect(at);
-        let far = listener.accept();
+        let (near, far) = connected(&server, &client, at);
         near.must("half-close");
         far.must("wait-for-end");
         assert_eq!(far.must("anew user 5000"), "user 1001", "{at}");
         assert_eq!(near.must("anew user 5000"), "user 1000", "{at}");
-        listener.close();
     }
 }
 
 /// With something sent in between: a FIN is counted as a byte on each side.
 fn h04_both_may_be_half_closed_in_turn() {
-    let there = neighbour(1);
-    let agent = Partnerd::start(OPEN);
-    let server = agent.puppet(1000);
-    let client = there.run(|| agent.puppet(1001));
+    let (_there, _agent, server, client) = two_stacks(OPEN);
     for at in addresses(1, 1, 8080) {
-        let listener = server.listen(at);
-        let near = client.connect(at);
-        let far = listener.accept();
+        let (near, far) = connected(&server, &client, at);
         far.must("send hello");
         near.must("send hello");
         far.must("half-close");
@@ -141,7 +117,6 @@ fn h04_both_may_be_half_closed_in_turn() {
         near.must("send more");
         assert_eq!(far.must("anew user 5000"), "user 1001", "{at}");
         assert_eq!(near.must("anew user 5000"), "user 1000", "{at}");
-        listener.close();
     }
 }
 

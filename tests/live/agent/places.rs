@@ -1,7 +1,8 @@
 //! Namespaces with a network between them.
 
 use super::super::puppet::Puppet;
-use super::super::support::{Namespace, run};
+use super::super::support::{Namespace, run, sysctl};
+use super::daemon::Partnerd;
 
 /// A namespace at the other end of a cable whose near end is in the calling thread's namespace.
 /// Here is 10.7.n.1 and fd07:n::1, there 10.7.n.2 and fd07:n::2.
@@ -16,6 +17,30 @@ pub(crate) fn attach(there: &Namespace, n: u8) {
     there.cable(&format!("near{n}"), &format!("far{n}"));
     number(&format!("near{n}"), n, 1);
     there.run(|| number(&format!("far{n}"), n, 2));
+}
+
+/// Two stacks of one image, an agent that may tell by this policy, a server (user 1000) here and a
+/// client (user 1001) there, each of which asks it.
+pub(super) fn two_stacks(policy: &str) -> (Namespace, Partnerd, Puppet, Puppet) {
+    let there = neighbour(1);
+    let agent = Partnerd::start(policy);
+    let server = agent.puppet(1000);
+    let client = there.run(|| agent.puppet(1001));
+    (there, agent, server, client)
+}
+
+/// Two namespaces that share no link, and a router between them here.
+pub(super) fn routed() -> [Namespace; 2] {
+    let [one, two] = [neighbour(1), neighbour(2)];
+    sysctl("net/ipv4/ip_forward", "1");
+    sysctl("net/ipv6/conf/all/forwarding", "1");
+    for (container, n) in [(&one, 1), (&two, 2)] {
+        container.run(|| {
+            run(&format!("ip route add default via 10.7.{n}.1"));
+            run(&format!("ip -6 route add default via fd07:{n}::1"));
+        });
+    }
+    [one, two]
 }
 
 /// Gives an interface of the calling thread's namespace the addresses of this host in a network.

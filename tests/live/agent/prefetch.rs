@@ -3,7 +3,7 @@
 use super::super::puppet::Far;
 use super::super::support::eventually;
 use super::daemon::{OPEN, Partnerd, token};
-use super::places::{addresses, neighbour};
+use super::places::{addresses, neighbour, two_stacks};
 
 crate::harness::tests![
     a_connection_that_was_set_before_connect_finds_its_answer_without_a_wait,
@@ -27,10 +27,7 @@ fn found_without_a_wait(end: &Far<'_>, what: &str, answer: &str) {
 }
 
 fn a_connection_that_was_set_before_connect_finds_its_answer_without_a_wait() {
-    let there = neighbour(1);
-    let agent = Partnerd::start(OPEN);
-    let server = agent.puppet(1000);
-    let client = there.run(|| agent.puppet(1001));
+    let (_there, _agent, server, client) = two_stacks(OPEN);
     for at in addresses(1, 1, 8080) {
         for what in ["user", "token"] {
             let listener = server.listen(at);
@@ -47,10 +44,7 @@ fn a_connection_that_was_set_before_connect_finds_its_answer_without_a_wait() {
 }
 
 fn an_accepted_connection_finds_its_answer_without_a_wait() {
-    let there = neighbour(1);
-    let agent = Partnerd::start(OPEN);
-    let server = agent.puppet(1000);
-    let client = there.run(|| agent.puppet(1001));
+    let (_there, _agent, server, client) = two_stacks(OPEN);
     for at in addresses(1, 1, 8080) {
         for what in ["user", "token"] {
             let listener = server.listen(at);
@@ -65,10 +59,7 @@ fn an_accepted_connection_finds_its_answer_without_a_wait() {
 }
 
 fn what_was_set_and_never_begun_begins_with_the_first_look() {
-    let there = neighbour(1);
-    let agent = Partnerd::start(OPEN);
-    let server = agent.puppet(1000);
-    let client = there.run(|| agent.puppet(1001));
+    let (_there, _agent, server, client) = two_stacks(OPEN);
     for at in addresses(1, 1, 8080) {
         let listener = server.listen(at);
         let _unset = client.connect(at);
@@ -87,10 +78,7 @@ fn what_was_set_and_never_begun_begins_with_the_first_look() {
 }
 
 fn a_partner_that_accepts_late_is_found_without_a_wait() {
-    let there = neighbour(1);
-    let agent = Partnerd::start(OPEN);
-    let server = agent.puppet(1000);
-    let client = there.run(|| agent.puppet(1001));
+    let (_there, _agent, server, client) = two_stacks(OPEN);
     for at in addresses(1, 1, 8080) {
         let listener = server.listen(at);
         let near = client.tcp(at);

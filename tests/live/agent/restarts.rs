@@ -1,9 +1,9 @@
 //! The agent goes away and comes back.
 
-use super::super::puppet::{Far, Puppet};
+use super::super::puppet::{Far, Puppet, connected};
 use super::super::support::{eventually, run};
 use super::daemon::{OPEN, Partnerd};
-use super::places::{addresses, neighbour};
+use super::places::{addresses, neighbour, two_stacks};
 
 crate::harness::tests![
     an_agent_that_is_killed_amid_questions_leaves_no_wrong_answer,
@@ -41,10 +41,7 @@ fn right(said: &str, user: &str) -> usize {
 }
 
 fn with_questions_on_their_way(disturb: impl Fn(&Partnerd)) {
-    let there = neighbour(1);
-    let agent = Partnerd::start(OPEN);
-    let server = agent.puppet(1000);
-    let client = there.run(|| agent.puppet(1001));
+    let (_there, agent, server, client) = two_stacks(OPEN);
     let listeners = addresses(1, 1, 8080).map(|at| (at, server.listen(at)));
     let (near, far): (Vec<_>, Vec<_>) = (0..CONNECTIONS)
         .map(|n| {
@@ -112,14 +109,9 @@ fn an_agent_that_is_stopped_amid_questions_leaves_no_wrong_answer() {
 }
 
 fn an_agent_that_stands_still_lets_questions_time_out() {
-    let there = neighbour(1);
-    let agent = Partnerd::start(OPEN);
-    let server = agent.puppet(1000);
-    let client = there.run(|| agent.puppet(1001));
+    let (_there, agent, server, client) = two_stacks(OPEN);
     let [at, _] = addresses(1, 1, 8080);
-    let listener = server.listen(at);
-    let near = client.connect(at);
-    let far = listener.accept();
+    let (near, far) = connected(&server, &client, at);
     run(&format!("kill -STOP {}", agent.pid()));
     assert_eq!(far.must("ask user 200"), "TimedOut");
     assert_eq!(near.must("anew user 200"), "TimedOut");
@@ -135,9 +127,7 @@ fn a_program_finds_an_agent_that_was_started_after_it() {
     let server = agent.puppet(1000);
     let client = there.run(|| agent.puppet(1001));
     let [at, _] = addresses(1, 1, 8080);
-    let listener = server.listen(at);
-    let _near = client.connect(at);
-    let far = listener.accept();
+    let (_near, far) = connected(&server, &client, at);
     assert_eq!(far.must("ask user 5000"), "NotInThisStack");
     assert_eq!(far.must("ask routing 5000"), "routing 1");
     agent.run();

@@ -1,8 +1,9 @@
 //! What a process may not see, and the agent sees for it (H20, H26).
 
-use super::super::support::{Namespace, assert_nobody, loopbacks, nft, run, sysctl};
+use super::super::puppet::connected;
+use super::super::support::{assert_nobody, loopbacks, nft};
 use super::daemon::{OPEN, Partnerd, token};
-use super::places::{addresses, neighbour};
+use super::places::{addresses, neighbour, routed};
 
 crate::harness::tests![
     h26_a_sandbox_without_netlink_is_answered_by_the_agent,
@@ -54,9 +55,7 @@ fn h20_a_tracked_connection_is_answered_by_the_agent() {
         client.connect(at);
         assert_eq!(listener.accept().must("anew user 5000"), "TranslationHidden", "staging");
         listener.close();
-        let listener = server.listen(at);
-        let near = client.connect(at);
-        let far = listener.accept();
+        let (near, far) = connected(&server, &client, at);
         assert_eq!(far.must("anew user 5000"), "user 1001", "{at}");
         assert_eq!(near.must("anew user 5000"), "user 1000", "{at}");
         assert_eq!(far.must("anew token 5000"), token(1001, &client), "{at}");
@@ -86,20 +85,6 @@ fn h20_a_redirected_connection_is_refused_by_the_agent() {
     }
 }
 
-/// Two namespaces and a router that gives one its own address.
-fn routed() -> [Namespace; 2] {
-    let [one, two] = [neighbour(1), neighbour(2)];
-    sysctl("net/ipv4/ip_forward", "1");
-    sysctl("net/ipv6/conf/all/forwarding", "1");
-    for (container, n) in [(&one, 1), (&two, 2)] {
-        container.run(|| {
-            run(&format!("ip route add default via 10.7.{n}.1"));
-            run(&format!("ip -6 route add default via fd07:{n}::1"));
-        });
-    }
-    [one, two]
-}
-
 fn h20_a_masqueraded_partner_in_another_namespace_is_refused() {
     let [one, two] = routed();
     nft("table inet translate {
@@ -113,9 +98,7 @@ fn h20_a_masqueraded_partner_in_another_namespace_is_refused() {
     let client = two.run(|| agent.puppet(1001));
     let router = agent.puppet(1002);
     for at in addresses(1, 2, 8080) {
-        let listener = server.listen(at);
-        let near = client.connect(at);
-        let far = listener.accept();
+        let (near, far) = connected(&server, &client, at);
         assert_eq!(far.peer().ip(), addresses(1, 1, 0)[usize::from(at.is_ipv6())].ip(), "staging");
         // Somebody at the router has the address and the port that the server sees.
         let taken = router.tcp(at);

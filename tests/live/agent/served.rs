@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::puppet::Puppet;
+use super::super::puppet::{Puppet, connected};
 use super::super::support::{eventually, loopbacks, run};
 use super::daemon::{OPEN, Partnerd, puppet_of};
 use super::places::{addresses, neighbour};
@@ -42,9 +42,7 @@ fn an_agent_of_its_own_namespace_answers_for_no_other() {
     }
     // The kernel tells the user; the processes would be the agent's to tell.
     for at in loopbacks(8081) {
-        let listener = server.listen(at);
-        let _near = client.connect(at);
-        let far = listener.accept();
+        let (_near, far) = connected(&server, &client, at);
         assert_eq!(far.must("anew user 5000"), "user 1001", "{at}");
         assert_eq!(far.must("anew token 5000"), "user 1001 holders - gap no-right", "{at}");
     }
@@ -127,9 +125,7 @@ fn a_listed_namespace_may_be_made_anew() {
         let there = neighbour(n);
         let client = there.run(|| agent.puppet(uid));
         let [at, _] = addresses(n, 1, 8080);
-        let listener = server.listen(at);
-        let near = client.connect(at);
-        let far = listener.accept();
+        let (near, far) = connected(&server, &client, at);
         assert_eq!(far.must("anew user 5000"), "OutsideCluster", "{at}");
         assert_eq!(near.must("anew user 5000"), "StackNotServed", "{at}");
         let bound = Bound::new(path.clone(), &file_of(&client));

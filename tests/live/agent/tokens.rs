@@ -1,9 +1,9 @@
 //! Processes of other users, which the agent reads and an ordinary process may not.
 
-use super::super::puppet::Puppet;
+use super::super::puppet::{Puppet, connected};
 use super::super::support::{eventually, loopbacks};
 use super::daemon::{OPEN, Partnerd, gap, puppet_of, token};
-use super::places::{addresses, neighbour};
+use super::places::{addresses, neighbour, two_stacks};
 
 crate::harness::tests![
     h27_with_an_agent_a_token_names_another_user_s_process,
@@ -18,9 +18,7 @@ fn h27_with_an_agent_a_token_names_another_user_s_process() {
     let agent = Partnerd::start(OPEN);
     let (server, client) = (agent.puppet(1000), agent.puppet(1001));
     for at in loopbacks(8080) {
-        let listener = server.listen(at);
-        let near = client.connect(at);
-        let far = listener.accept();
+        let (near, far) = connected(&server, &client, at);
         assert_eq!(far.must("anew token 5000"), token(1001, &client), "{at}");
         assert_eq!(near.must("anew token 5000"), token(1000, &server), "{at}");
         // The user alone needs no agent, and goes no further than the kernel.
@@ -35,9 +33,7 @@ fn h27_without_an_agent_a_token_of_another_user_is_a_default_one() {
     let nowhere = std::env::temp_dir().join("no-agent-is-here.sock");
     let (server, client) = (puppet_of(&nowhere, 1000), puppet_of(&nowhere, 1001));
     for at in loopbacks(8080) {
-        let listener = server.listen(at);
-        let near = client.connect(at);
-        let far = listener.accept();
+        let (near, far) = connected(&server, &client, at);
         assert_eq!(far.must("anew token 5000"), "user 1001 holders - gap no-right", "{at}");
         assert_eq!(near.must("anew token 5000"), "user 1000 holders - gap no-right", "{at}");
     }
@@ -85,14 +81,9 @@ fn h14_several_holders_of_several_users_are_all_told() {
 
 /// Each end passes its socket, and so the agent has the other's while it looks who holds it.
 fn h14_the_agent_is_no_holder_of_what_both_ends_ask_about() {
-    let there = neighbour(1);
-    let agent = Partnerd::start(OPEN);
-    let server = agent.puppet(1000);
-    let client = there.run(|| agent.puppet(1001));
+    let (_there, _agent, server, client) = two_stacks(OPEN);
     let [at, _] = addresses(1, 1, 8080);
-    let listener = server.listen(at);
-    let near = client.connect(at);
-    let far = listener.accept();
+    let (near, far) = connected(&server, &client, at);
     for _ in 0..30 {
         let asked = [(&server, &far), (&client, &near)]
             .map(|(puppet, end)| (puppet, format!("anew {} token 5000", end.id())));
@@ -110,9 +101,7 @@ fn a_token_in_a_namespace_that_is_not_the_agent_s_names_the_process() {
     let agent = Partnerd::start(OPEN);
     let (server, client): (Puppet, Puppet) = there.run(|| (agent.puppet(1000), agent.puppet(1001)));
     for at in addresses(1, 2, 8080).into_iter().chain(loopbacks(8081)) {
-        let listener = server.listen(at);
-        let _near = client.connect(at);
-        let far = listener.accept();
+        let (_near, far) = connected(&server, &client, at);
         assert_eq!(far.must("anew token 5000"), token(1001, &client), "{at}");
         assert_eq!(far.must("anew routing 5000"), "routing 14", "{at}");
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use super::super::puppet::Puppet;
+use super::super::puppet::{Puppet, connected};
 use super::super::support::{assert_nobody, eventually};
 use super::daemon::{OPEN, Partnerd, puppet_of};
 use super::places::{addresses, neighbour};
@@ -41,9 +41,7 @@ fn asked(socket: &Path) -> Vec<String> {
     let server = puppet_of(socket, 1000);
     let client = there.run(|| Puppet::new(1001));
     let [at, _] = addresses(1, 1, 8080);
-    let listener = server.listen(at);
-    let _near = client.connect(at);
-    let far = listener.accept();
+    let (_near, far) = connected(&server, &client, at);
     let said =
         ["anew user 300", "anew token 300", "ask user 300"].map(|line| far.must(line)).into();
     client.kill();

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::super::puppet::{Far, Puppet};
+use super::super::puppet::{Far, connected_from};
 use super::super::support::{ESTABLISHED, Namespace, SYN_SENT, eventually, run, seen};
 use super::daemon::{OPEN, Partnerd};
 use super::places::{addresses, be_both_hosts, number};
@@ -37,19 +37,6 @@ fn ends_with(port: u16) -> [(SocketAddr, SocketAddr); 2] {
     [(servers[0], clients[0]), (servers[1], clients[1])]
 }
 
-/// The server's end and the client's.
-fn connected<'p>(
-    server: &'p Puppet,
-    client: &'p Puppet,
-    (at, from): (SocketAddr, SocketAddr),
-) -> (Far<'p>, Far<'p>) {
-    let listener = server.listen(at);
-    let near = client.connect_from(from, at);
-    let far = listener.accept();
-    listener.close();
-    (far, near)
-}
-
 fn h18_twins_are_each_named_by_their_own_partner() {
     let agent = Partnerd::start(OPEN);
     let pairs = [pair(), pair(), pair()];
@@ -62,8 +49,8 @@ fn h18_twins_are_each_named_by_their_own_partner() {
         .collect();
     for both in ends() {
         let twins: Vec<_> =
-            puppets.iter().map(|(server, client)| connected(server, client, both)).collect();
-        let right = |n: usize, (far, near): &(Far, Far)| {
+            puppets.iter().map(|(server, client)| connected_from(server, client, both)).collect();
+        let right = |n: usize, (near, far): &(Far, Far)| {
             assert_eq!(far.must("anew user 5000"), format!("user {}", 2001 + n), "{both:?}");
             assert_eq!(near.must("anew user 5000"), format!("user {}", 1001 + n), "{both:?}");
         };
@@ -75,7 +62,7 @@ fn h18_twins_are_each_named_by_their_own_partner() {
                 right(n, twin);
             }
         }
-        let said: Vec<_> = twins.iter().map(|(far, _)| far.must("anew token 5000")).collect();
+        let said: Vec<_> = twins.iter().map(|(_, far)| far.must("anew token 5000")).collect();
         for (n, (said, (_, client))) in said.iter().zip(&puppets).enumerate() {
             assert_eq!(*said, super::daemon::token(u32::try_from(2001 + n).unwrap(), client));
         }
@@ -101,8 +88,8 @@ fn h18_a_stranger_with_the_tuple_of_a_partner_that_was_killed_is_not_named() {
             let client = two.run(|| agent.puppet(1001));
             let other_server = other.run(|| agent.puppet(1002));
             let stranger = another.run(|| agent.puppet(1003));
-            let (far, _near) = connected(&server, &client, both);
-            let (_of_stranger, _strange) = connected(&other_server, &stranger, both);
+            let (_near, far) = connected_from(&server, &client, both);
+            let (_strange, _of_stranger) = connected_from(&other_server, &stranger, both);
             if asked_before {
                 assert_eq!(far.must("anew user 5000"), "user 1001");
             }
@@ -127,8 +114,8 @@ fn h18_a_stranger_with_the_tuple_of_a_partner_whose_namespace_is_gone_is_not_nam
         let client = two.run(|| agent.puppet(1001));
         let other_server = other.run(|| agent.puppet(1002));
         let stranger = another.run(|| agent.puppet(1003));
-        let (far, near) = connected(&server, &client, both);
-        let (of_stranger, _strange) = connected(&other_server, &stranger, both);
+        let (near, far) = connected_from(&server, &client, both);
+        let (_strange, of_stranger) = connected_from(&other_server, &stranger, both);
         assert_eq!(far.must("anew user 5000"), "user 1001");
         cut(&two);
         near.reset();
@@ -154,8 +141,8 @@ fn h18_a_forged_pair_in_a_namespace_of_one_s_own_is_not_named() {
         let client = two.run(|| agent.puppet(1001));
         let forger = agent.puppet(1004);
         be_both_hosts(&forger, 9);
-        let (_forged_far, forged_near) = connected(&forger, &forger, both);
-        let (far, near) = connected(&server, &client, both);
+        let (forged_near, _forged_far) = connected_from(&forger, &forger, both);
+        let (near, far) = connected_from(&server, &client, both);
         assert_eq!((forged_near.local(), forged_near.peer()), (both.1, both.0), "staging");
         for _ in 0..10 {
             assert_eq!(far.must("anew user 5000"), "user 1001");
@@ -180,8 +167,8 @@ fn h18_a_stranger_in_the_agent_s_own_namespace_is_not_named() {
         let server = one.run(|| agent.puppet(1000));
         let client = two.run(|| agent.puppet(1001));
         let (here, stranger) = (agent.puppet(1002), agent.puppet(1003));
-        let (far, near) = connected(&server, &client, both);
-        let (of_stranger, strange) = connected(&here, &stranger, both);
+        let (near, far) = connected_from(&server, &client, both);
+        let (strange, of_stranger) = connected_from(&here, &stranger, both);
         for _ in 0..5 {
             assert_eq!(far.must("anew user 5000"), "user 1001");
             assert_eq!(of_stranger.must("anew user 5000"), "user 1003");
@@ -212,7 +199,7 @@ fn h06_a_newcomer_in_another_namespace_is_passed_over() {
             }
             agent.puppet(1003)
         });
-        let (far, near) = connected(&server, &client, both);
+        let (near, far) = connected_from(&server, &client, both);
         let (at, from) = both;
         let trying = newcomer.tcp(from);
         trying.bind(from);

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use super::super::puppet::Puppet;
-use super::super::support::{Namespace, address, eventually, run, sysctl};
+use super::super::support::{Namespace, address, eventually, run};
 use super::daemon::{OPEN, Partnerd, gap, token};
-use super::places::{addresses, neighbour, number};
+use super::places::{addresses, neighbour, number, routed, two_stacks};
 
 crate::harness::tests![
     h18_a_partner_in_another_namespace_is_named,
@@ -19,10 +19,7 @@ crate::harness::tests![
 ];
 
 fn h18_a_partner_in_another_namespace_is_named() {
-    let there = neighbour(1);
-    let agent = Partnerd::start(OPEN);
-    let server = agent.puppet(1000);
-    let client = there.run(|| agent.puppet(1001));
+    let (_there, _agent, server, client) = two_stacks(OPEN);
     for at in addresses(1, 1, 8080) {
         name_each_other(&server, &client, at, [1000, 1001]);
     }
@@ -78,15 +75,7 @@ fn h18_partners_on_macvlans_are_named() {
 
 /// The two share no link.
 fn h18_partners_behind_a_router_are_named() {
-    let [one, two] = [neighbour(1), neighbour(2)];
-    sysctl("net/ipv4/ip_forward", "1");
-    sysctl("net/ipv6/conf/all/forwarding", "1");
-    for (container, n) in [(&one, 1), (&two, 2)] {
-        container.run(|| {
-            run(&format!("ip route add default via 10.7.{n}.1"));
-            run(&format!("ip -6 route add default via fd07:{n}::1"));
-        });
-    }
+    let [one, two] = routed();
     let agent = Partnerd::start(OPEN);
     let server = one.run(|| agent.puppet(1000));
     let client = two.run(|| agent.puppet(1001));
@@ -96,10 +85,7 @@ fn h18_partners_behind_a_router_are_named() {
 }
 
 fn h10_a_v4_mapped_partner_in_another_namespace_is_named() {
-    let there = neighbour(1);
-    let agent = Partnerd::start(OPEN);
-    let server = agent.puppet(1000);
-    let client = there.run(|| agent.puppet(1001));
+    let (_there, _agent, server, client) = two_stacks(OPEN);
     // A listener of both families, and a client whose socket is of the other one.
     let listener = server.tcp(address("[::]:0"));
     listener.must("both-families");
@@ -140,10 +126,7 @@ fn h09_a_partner_bound_to_a_device_in_another_namespace_is_refused() {
 }
 
 fn h24_an_mptcp_partner_in_another_namespace_is_named() {
-    let there = neighbour(1);
-    let agent = Partnerd::start(OPEN);
-    let server = agent.puppet(1000);
-    let client = there.run(|| agent.puppet(1001));
+    let (_there, _agent, server, client) = two_stacks(OPEN);
     for at in addresses(1, 1, 8080) {
         let listener = server.socket(at, "mptcp");
         listener.bind(at);

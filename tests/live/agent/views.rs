@@ -2,7 +2,7 @@
 
 use nix::sched::{CloneFlags, unshare};
 
-use super::super::puppet::Puppet;
+use super::super::puppet::{Puppet, connected};
 use super::daemon::{OPEN, Partnerd, token};
 use super::places::{addresses, neighbour};
 
@@ -95,12 +95,9 @@ fn h19_a_partner_in_a_user_namespace_is_told_by_its_number_outside() {
     for at in addresses(1, 1, 8080) {
         let client = there.run(|| agent.puppet(1001));
         enter_user_namespace(&client, "0 1001 1\n");
-        let listener = server.listen(at);
-        let _near = client.connect(at);
-        let far = listener.accept();
+        let (_near, far) = connected(&server, &client, at);
         assert_eq!(far.must("anew user 5000"), "user 1001");
         assert_eq!(far.must("anew token 5000"), token(1001, &client));
-        listener.close();
     }
 }
 

@@ -1,15 +1,14 @@
 //! Which hosts may ask.
 
-use super::super::agent::places::{addresses, neighbour};
+use super::super::agent::places::addresses;
+use super::super::puppet::connected;
 use super::super::support::eventually;
-use super::site::{Authority, connected};
+use super::site::two_hosts;
 
 crate::harness::tests![hosts_ask_as_the_configuration_allows_and_a_reload_changes_it];
 
 fn hosts_ask_as_the_configuration_allows_and_a_reload_changes_it() {
-    let there = neighbour(8);
-    let authority = Authority::new("TEST.DOMAIN");
-    let (one, two) = (authority.start("one"), there.run(|| authority.start("two")));
+    let (there, authority, one, two) = two_hosts();
     let (server, client) = (one.puppet(1000), there.run(|| two.puppet(1001)));
     let own = authority.host("one");
     for (allow, told) in [

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use super::super::agent::daemon::{OPEN, Partnerd, token};
 use super::super::agent::places::{addresses, attach, neighbour};
-use super::super::puppet::Puppet;
+use super::super::puppet::{Puppet, connected};
 use super::super::support::{Namespace, eventually, run, sysctl};
-use super::site::{Authority, configuration, connected};
+use super::site::{Authority, configuration};
 
 crate::harness::tests![
     h18_a_partner_in_another_host_s_container_is_named_and_names_its_own,

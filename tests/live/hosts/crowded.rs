@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use super::super::agent::places::{addresses, attach, neighbour};
-use super::super::puppet::Puppet;
+use super::super::puppet::{Puppet, connected};
 use super::super::support::{Namespace, eventually};
-use super::site::{Authority, connected};
+use super::site::{Authority, two_hosts};
 
 crate::harness::tests![
     what_says_nothing_takes_no_place_of_a_handshake,
@@ -74,9 +74,7 @@ fn begin(puppet: &Puppet, port: SocketAddr) -> String {
 /// Programs of the asking host connect from the address from which its agent does, and would keep
 /// it out if they held the places of its address.
 fn a_crowd_at_the_asking_host_s_own_address_holds_up_no_answer() {
-    let there = neighbour(8);
-    let authority = Authority::new("TEST.DOMAIN");
-    let (one, two) = (authority.start("one"), there.run(|| authority.start("two")));
+    let (there, _authority, one, two) = two_hosts();
     let (server, client) = (one.puppet(1000), there.run(|| two.puppet(1001)));
     for (at, port) in addresses(8, 1, 8080).into_iter().zip(addresses(8, 1, PORT)) {
         let idle = there.run(|| Puppet::new(1002));

@@ -4,8 +4,9 @@ use std::fs;
 
 use super::super::agent::daemon::{NO_DOMAIN, OPEN, Partnerd};
 use super::super::agent::places::{addresses, neighbour};
+use super::super::puppet::connected;
 use super::super::support::eventually;
-use super::site::{Authority, configuration, connected};
+use super::site::{Authority, configuration, two_hosts};
 
 crate::harness::tests![
     hosts_of_one_domain_in_another_case_answer_each_other,
@@ -92,9 +93,7 @@ fn hosts_of_two_domains_name_nobody_even_where_they_trust_both_authorities() {
 
 /// Each side is the one whose domain changes.
 fn h31_a_domain_that_changes_holds_for_new_connections_alone() {
-    let there = neighbour(8);
-    let authority = Authority::new("TEST.DOMAIN");
-    let (one, two) = (authority.start("one"), there.run(|| authority.start("two")));
+    let (there, _authority, one, two) = two_hosts();
     let (server, client) = (one.puppet(1000), there.run(|| two.puppet(1001)));
     for (turn, (at, changed)) in
         addresses(8, 1, 8080).into_iter().flat_map(|at| [(at, &one), (at, &two)]).enumerate()

@@ -2,9 +2,9 @@
 
 use super::super::agent::daemon::{OPEN, Partnerd};
 use super::super::agent::places::{addresses, neighbour};
-use super::super::puppet::{Far, Puppet};
+use super::super::puppet::{Far, Puppet, connected};
 use super::super::support::{eventually, run};
-use super::site::{Authority, connected};
+use super::site::{Authority, two_hosts};
 
 crate::harness::tests![
     without_an_agent_on_the_partner_s_host_the_place_alone_is_told,
@@ -41,9 +41,7 @@ const CONNECTIONS: usize = 8;
 const EACH: usize = 400;
 
 fn an_agent_that_is_killed_amid_another_host_s_questions_leaves_no_wrong_answer() {
-    let there = neighbour(8);
-    let authority = Authority::new("TEST.DOMAIN");
-    let (one, two) = (authority.start("one"), there.run(|| authority.start("two")));
+    let (there, _authority, one, two) = two_hosts();
     let (server, client) = (one.puppet(1000), there.run(|| two.puppet(1001)));
     let [v4, v6] = addresses(8, 1, 8080);
     let ends: Vec<_> =

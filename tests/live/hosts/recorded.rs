@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::super::agent::daemon::Partnerd;
 use super::super::agent::places::{addresses, neighbour};
+use super::super::puppet::connected;
 use super::super::support::eventually;
-use super::site::{Authority, connected};
+use super::site::Authority;
 
 crate::harness::tests![
     both_agents_record_what_was_told_and_whom,

@@ -1,21 +1,14 @@
-//! Certificates that are renewed, and that are not.
+//! Certificates that are renewed.
 
-use std::time::Duration;
-
-use super::super::agent::places::{addresses, neighbour};
-use super::super::puppet::Far;
+use super::super::agent::places::addresses;
+use super::super::puppet::{Far, connected};
 use super::super::support::eventually;
-use super::site::{Authority, connected};
+use super::site::two_hosts;
 
-crate::harness::tests![
-    renewed_certificates_cost_no_question_its_answer,
-    an_expired_certificate_is_not_taken_and_a_renewed_one_is,
-];
+crate::harness::tests![renewed_certificates_cost_no_question_its_answer,];
 
 fn renewed_certificates_cost_no_question_its_answer() {
-    let there = neighbour(8);
-    let authority = Authority::new("TEST.DOMAIN");
-    let (one, two) = (authority.start("one"), there.run(|| authority.start("two")));
+    let (there, authority, one, two) = two_hosts();
     let (server, client) = (one.puppet(1000), there.run(|| two.puppet(1001)));
     let ends: Vec<_> = addresses(8, 1, 8080)
         .into_iter()
@@ -38,36 +31,4 @@ fn renewed_certificates_cost_no_question_its_answer() {
     }
     assert!(recorded() < 4000, "staging: all were answered before");
     assert_eq!(server.reply(&many).unwrap(), "user 1001=4000");
-}
-
-/// The links that were made before are lost with the agent that asks.
-fn an_expired_certificate_is_not_taken_and_a_renewed_one_is() {
-    let there = neighbour(8);
-    let authority = Authority::new("TEST.DOMAIN");
-    let (one, two) = (authority.start("one"), there.run(|| authority.start("two")));
-    authority.issue_for("two", Duration::from_secs(4));
-    two.signal("HUP");
-    eventually("it is taken", || two.log().contains("a new identity is in force"));
-    let (server, client) = (one.puppet(1000), there.run(|| two.puppet(1001)));
-    let ends = addresses(8, 1, 8080).map(|at| connected(&server, &client, at));
-    for (near, far) in &ends {
-        assert_eq!(far.must("anew user 5000"), "user 1001");
-        assert_eq!(near.must("anew user 5000"), "user 1000");
-    }
-    eventually("it has expired", || {
-        one.kill();
-        one.run();
-        ends[0].1.must("anew user 5000") == "Agent"
-    });
-    for (near, far) in &ends {
-        assert_eq!(far.must("anew token 5000"), "Agent");
-        assert_eq!(near.must("anew token 5000"), "Agent");
-        assert_eq!(far.must("anew routing 5000"), "routing 1");
-    }
-    authority.issue("two", &[]);
-    two.signal("HUP");
-    for (near, far) in &ends {
-        eventually("it is renewed", || far.must("anew user 5000") == "user 1001");
-        eventually("it is renewed", || near.must("anew user 5000") == "user 1000");
-    }
 }

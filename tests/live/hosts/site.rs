@@ -1,7 +1,6 @@
 //! Hosts of one security domain: network namespaces with an agent each, and an authority for all.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,7 +11,8 @@ use rcgen::{
 };
 
 use super::super::agent::daemon::{OPEN, Partnerd};
-use super::super::puppet::{Far, Puppet};
+use super::super::agent::places::neighbour;
+use super::super::support::Namespace;
 
 /// An authority, made by the program `partner`.
 pub(crate) struct Authority(PathBuf);
@@ -90,17 +90,12 @@ impl Drop for Authority {
     }
 }
 
-/// A connection of `client` to `server`: the end of the one, and of the other.
-pub(crate) fn connected<'p>(
-    server: &'p Puppet,
-    client: &'p Puppet,
-    at: SocketAddr,
-) -> (Far<'p>, Far<'p>) {
-    let listener = server.listen(at);
-    let near = client.connect(at);
-    let far = listener.accept();
-    listener.close();
-    (near, far)
+/// Two hosts of one domain, here and there, with an agent each.
+pub(crate) fn two_hosts() -> (Namespace, Authority, Partnerd, Partnerd) {
+    let there = neighbour(8);
+    let authority = Authority::new("TEST.DOMAIN");
+    let (one, two) = (authority.start("one"), there.run(|| authority.start("two")));
+    (there, authority, one, two)
 }
 
 /// Configuration with an identity, and whatever addresses the tests use in the networks asked.

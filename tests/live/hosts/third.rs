@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
-use super::super::agent::places::{addresses, neighbour, number};
+use super::super::agent::places::{addresses, number};
+use super::super::puppet::connected;
 use super::super::support::{Namespace, eventually, run};
-use super::site::{Authority, connected};
+use super::site::two_hosts;
 
 crate::harness::tests![
     h18_a_third_host_is_told_nothing_of_a_connection_of_two_others,
@@ -40,11 +41,8 @@ fn forgery(from: SocketAddr, to: SocketAddr) -> String {
 /// The third host's process has a socket with the very addresses, though not with the numbers, and
 /// the third host's agent asks where the partner is, as it would for any connection.
 fn h18_a_third_host_is_told_nothing_of_a_connection_of_two_others() {
-    let there = neighbour(8);
+    let (there, authority, one, two) = two_hosts();
     let third = third();
-    let authority = Authority::new("TEST.DOMAIN");
-    let one = authority.start("one");
-    let two = there.run(|| authority.start("two"));
     let three = third.run(|| authority.start("three"));
     let (server, client) = (one.puppet(1000), there.run(|| two.puppet(1001)));
     let stranger = third.run(|| three.puppet(0));
@@ -86,11 +84,8 @@ fn h18_a_third_host_is_told_nothing_of_a_connection_of_two_others() {
 
 /// The first host asks about its connection to the second, and the third one answers at the address.
 fn h18_a_third_host_in_the_partner_s_place_names_nobody_there() {
-    let there = neighbour(8);
+    let (there, authority, one, two) = two_hosts();
     let third = third();
-    let authority = Authority::new("TEST.DOMAIN");
-    let one = authority.start("one");
-    let two = there.run(|| authority.start("two"));
     let three = third.run(|| authority.start("three"));
     let (server, client) = (one.puppet(1000), there.run(|| two.puppet(1001)));
     let stranger = third.run(|| three.puppet(0));

@@ -5,8 +5,9 @@ use nix::sched::{CloneFlags, unshare};
 
 use super::super::agent::daemon::{gap, token};
 use super::super::agent::places::{addresses, neighbour};
+use super::super::puppet::connected;
 use super::super::support::Namespace;
-use super::site::{Authority, connected};
+use super::site::{Authority, two_hosts};
 
 crate::harness::tests![
     h18_a_partner_on_another_host_is_named,
@@ -16,9 +17,7 @@ crate::harness::tests![
 ];
 
 fn h18_a_partner_on_another_host_is_named() {
-    let there = neighbour(8);
-    let authority = Authority::new("TEST.DOMAIN");
-    let (one, two) = (authority.start("one"), there.run(|| authority.start("two")));
+    let (there, _authority, one, two) = two_hosts();
     let server = one.puppet(1000);
     let client = there.run(|| two.puppet(1001));
     for at in addresses(8, 1, 8080) {
@@ -65,9 +64,7 @@ fn h18_a_token_of_another_host_names_the_process_there() {
 }
 
 fn h12_the_process_of_another_host_s_socket_is_told_beside_its_owner() {
-    let there = neighbour(8);
-    let authority = Authority::new("TEST.DOMAIN");
-    let (one, two) = (authority.start("one"), there.run(|| authority.start("two")));
+    let (there, _authority, one, two) = two_hosts();
     let server = one.puppet(1000);
     for at in addresses(8, 1, 8080) {
         let client = there.run(|| two.puppet(0));
