@@ -2,7 +2,8 @@
 //! `cargo bench --features agent --bench peers`.
 //!
 //! Everything goes over loopback, TLS 1.3 with certificates on both sides. Each server has a thread with
-//! a runtime of its own, and so has whoever asks; rounds alternate. The last lines are what the project
+//! a runtime of its own, on the first processor; so has whoever asks, on the last one, or on the first one
+//! too, the same for all that are compared; rounds alternate. The last lines are what the project
 //! promises.
 #![allow(
     missing_docs,
@@ -24,7 +25,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use partner_info::agent::measured;
-use support::report;
+use support::places::{self, Place};
+use support::report::{self, Line};
 use ways::certificates::{self, Configurations};
 use ways::{Measured, drive, frames, on_its_own_thread, unary};
 
@@ -50,29 +52,38 @@ fn main() {
     support::raise_descriptor_limit();
     let tls = certificates::domain();
     let runtime = support::runtime();
+    let mut lines = Vec::new();
     runtime.block_on(async {
-        let rates = rates(&tls).await;
+        for place in Place::all() {
+            places::stand(place.of_asker());
+            println!("\n{place}");
+            let [one, sixteen, many] = rates(&tls).await;
+            let slower = ratio(&one[LINK], &one[FLOOR], |round| round.p50);
+            let [quicker, quickest] =
+                [sixteen, many].map(|all| ratio(&all[LINK], &all[TONIC], |round| round.rate));
+            let what = |what: &str| format!("{place}: {what}");
+            lines.extend([
+                Line::at_most(what("p50, 1 in flight / bare frames"), slower, 2.5),
+                Line::at_least(what("rate, 16 in flight / tonic"), quicker, 4.0),
+                Line::at_least(what("rate, 64 in flight / tonic"), quickest, 4.0),
+            ]);
+        }
+        places::stand(Place::Apart.of_asker());
         let memory = memory(&tls).await;
         let growth = growth(&tls).await;
         let hindered = silent(&tls).await;
-        let [one, sixteen, many] = rates;
-        let slower = ratio(&one[LINK], &one[FLOOR], |round| round.p50);
-        let [quicker, quickest] =
-            [&sixteen, &many].map(|all| ratio(&all[LINK], &all[TONIC], |round| round.rate));
-        report::print(&[
-            report::Line::at_most("p50, 1 in flight / bare frames", slower, 2.5),
-            report::Line::at_least("rate, 16 in flight / tonic", quicker, 4.0),
-            report::Line::at_least("rate, 64 in flight / tonic", quickest, 4.0),
-            report::Line::at_most("KiB a kept link, both ends together", memory, 64.0),
-            report::Line::at_most(
+        lines.extend([
+            Line::at_most("KiB a kept link, both ends together", memory, 64.0),
+            Line::at_most(
                 "p50, 1 in flight, beside 1,000 silent connections / alone",
                 hindered,
                 1.1,
             ),
             // With 10 peers many questions leave in one write; with 100 hardly any do.
-            report::Line::at_least("rate, 1,000 peers / 100 peers", growth[2] / growth[1], 0.5),
+            Line::at_least("rate, 1,000 peers / 100 peers", growth[2] / growth[1], 0.5),
         ]);
     });
+    report::print(&lines);
 }
 
 /// How many times as much the one shows as the other: the median over rounds that were neighbours.

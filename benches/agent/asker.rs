@@ -14,6 +14,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::TcpStream;
 
+use crate::support::places;
 use crate::{roles, support, wire};
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -42,6 +43,10 @@ pub fn play(at: &str, connections: usize) {
             ["accept"] => {
                 let _guard = runtime.enter();
                 streams = accept(&listener, connections);
+                Vec::new()
+            }
+            ["stand", processor] => {
+                places::stand(number(processor));
                 Vec::new()
             }
             ["floor", count, path] => spread(floor(&streams, number(count), path)),

@@ -10,6 +10,9 @@
 //! there, and one packet back, both ends in calls that block. All that is compared takes turns, so
 //! that a slow moment of the machine hits both; the numbers are medians.
 //!
+//! The agent and the floor's server stay on the first processor; who asks is on the last one, or on the
+//! first one too, the same for both that are compared. Who misbehaves is wherever there is room.
+//!
 //! The first agent has no limit that would be reached (`questions_per_second`): its cost is what is
 //! measured. The second one, where others misbehave, has the limits it has without configuration.
 //! There, callers, agent and abusers share the machine's processors, and what is measured is what
@@ -36,6 +39,7 @@ use std::time::Duration;
 
 use roles::Actor;
 use stage::{Partnerd, Stage};
+use support::places::{self, Place};
 use support::report::{self, Line};
 
 /// Connections asked about in turn.
@@ -67,17 +71,26 @@ fn main() {
     }
     let stage = Stage::new();
     let mut asker = stage.asker(ASKER, PARTNER, CONNECTIONS);
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    println!("{processors} processors; {ROUNDS} rounds of {TURN}");
+    println!("{} processors; {ROUNDS} rounds of {TURN}", places::processors().len());
+    let stand = |place: Place, asker: &mut Actor| {
+        asker.ask(&format!("stand {}", place.of_asker()));
+    };
 
     let mut lines = Vec::new();
     {
         let agent = Partnerd::start("[limits]\nquestions_per_second = 1000000\n");
         lines.extend(idle(&agent, &mut asker));
-        lines.extend(one_at_a_time(&agent, &mut asker, &stage));
-        many_at_a_time(&agent, &mut asker, &stage);
+        for place in Place::all() {
+            stand(place, &mut asker);
+            lines.push(one_at_a_time(place, &agent, &mut asker, &stage));
+        }
+        for place in Place::all() {
+            stand(place, &mut asker);
+            many_at_a_time(place, &agent, &mut asker, &stage);
+        }
     }
     let agent = Partnerd::start("");
+    stand(Place::Apart, &mut asker);
     for kind in [abuse::Kind::Flood, abuse::Kind::Stall, abuse::Kind::Garbage] {
         lines.push(fairness(kind, &agent, &mut asker));
     }
@@ -107,7 +120,7 @@ fn idle(agent: &Partnerd, asker: &mut Actor) -> Vec<Line> {
     ]
 }
 
-fn one_at_a_time(agent: &Partnerd, asker: &mut Actor, stage: &Stage) -> Vec<Line> {
+fn one_at_a_time(place: Place, agent: &Partnerd, asker: &mut Actor, stage: &Stage) -> Line {
     let (socket, floor) = (agent.socket(), stage.floor());
     let names = ["floor, blocking", "floor, tokio", "get of the user", "get of the token"];
     let commands = [
@@ -117,20 +130,17 @@ fn one_at_a_time(agent: &Partnerd, asker: &mut Actor, stage: &Stage) -> Vec<Line
         format!("get token {TOKENS} {socket}"),
     ];
     let [blocking, tokio, user, token] = in_turn(asker, &commands);
-    println!("\n| one at a time | median, µs | 99 %, µs |\n|---|---|---|");
+    println!("\n{place}\n\n| one at a time | median, µs | 99 %, µs |\n|---|---|---|");
     for (name, rounds) in names.iter().zip([&blocking, &tokio, &user, &token]) {
         println!("| {name} | {:.1} | {:.1} |", median(rounds, 0), median(rounds, 1));
     }
     println!("get of the user / floor, tokio: {:.2}", ratio(&user, &tokio, 0));
-    vec![Line::at_most(
-        "get of a user by the agent / floor: median",
-        ratio(&user, &blocking, 0),
-        2.0,
-    )]
+    let what = format!("get of a user by the agent / floor, {place}: median");
+    Line::at_most(what, ratio(&user, &blocking, 0), 2.0)
 }
 
-fn many_at_a_time(agent: &Partnerd, asker: &mut Actor, stage: &Stage) {
-    println!("\n| in flight | floor, a second | gets, a second |\n|---|---|---|");
+fn many_at_a_time(place: Place, agent: &Partnerd, asker: &mut Actor, stage: &Stage) {
+    println!("\n{place}\n\n| in flight | floor, a second | gets, a second |\n|---|---|---|");
     for flight in [16, 64] {
         let [floor, gets] = in_turn(
             asker,

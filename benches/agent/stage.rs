@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sched::{CloneFlags, setns, unshare};
 
 use crate::roles::Actor;
+use crate::support::places;
 
 /// Where the listener is, beside the agent.
 const HERE: &str = "10.7.0.1";
@@ -50,7 +51,7 @@ impl Stage {
         inside(&there, || run("ip addr add 10.7.0.2/24 dev far && ip link set far up"));
         let folder = folder();
         let socket = folder.join("floor.sock");
-        let floor = Actor::start(&format!("floor {}", socket.display()), 0);
+        let floor = places::first(|| Actor::start(&format!("floor {}", socket.display()), 0));
         Self { there, folder, _floor: floor }
     }
 
@@ -97,13 +98,9 @@ impl Partnerd {
         );
         fs::write(file("partnerd.toml"), config).expect("write the configuration");
         let log = File::create(file("log")).expect("a log");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_partnerd"))
-            .arg("--config")
-            .arg(file("partnerd.toml"))
-            .stdin(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("start partnerd");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_partnerd"));
+        command.arg("--config").arg(file("partnerd.toml")).stdin(Stdio::null()).stderr(log);
+        let mut child = places::first(|| command.spawn()).expect("start partnerd");
         let patience = Instant::now() + Duration::from_secs(10);
         while !file("partnerd.sock").exists() {
             let ended = child.try_wait().expect("look at partnerd");

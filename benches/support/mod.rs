@@ -6,6 +6,7 @@ pub mod counting;
 pub mod echo;
 pub mod floor;
 pub mod paired;
+pub mod places;
 pub mod processes;
 pub mod report;
 

@@ -9,6 +9,8 @@ pub mod certificates;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use crate::support::places;
+
 /// Bytes of a question, and of an answer, where they mean nothing.
 pub const QUESTION: usize = 100;
 pub const ANSWER: usize = 200;
@@ -86,18 +88,20 @@ pub async fn drive<F: Future<Output = ()> + Send + 'static>(
     Round { times, took: began.elapsed() }
 }
 
-/// Runs a server on a thread of its own, with a runtime of its own.
+/// Runs a server on a thread of its own, with a runtime of its own, on the first processor.
 pub fn on_its_own_thread<F: Future<Output = ()>>(
     serve: impl FnOnce(tokio::net::TcpListener) -> F + Send + 'static,
 ) -> SocketAddr {
     let listener = std::net::TcpListener::bind("0.0.0.0:0").expect("listen");
     listener.set_nonblocking(true).expect("set it");
     let address = listener.local_addr().expect("an address");
-    std::thread::spawn(move || {
-        crate::support::runtime().block_on(async {
-            serve(tokio::net::TcpListener::from_std(listener).expect("register it")).await;
-            std::future::pending::<()>().await;
-        });
+    places::first(move || {
+        std::thread::spawn(move || {
+            crate::support::runtime().block_on(async {
+                serve(tokio::net::TcpListener::from_std(listener).expect("register it")).await;
+                std::future::pending::<()>().await;
+            });
+        })
     });
     SocketAddr::from(([127, 0, 0, 1], address.port()))
 }
