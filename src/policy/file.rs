@@ -38,7 +38,7 @@ struct RawFile {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table [[profile]]")]
 struct RawProfile {
     name: Spanned<String>,
     uacc: Option<Spanned<String>>,
@@ -48,7 +48,7 @@ struct RawProfile {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table [[profile.permit]]")]
 struct RawPermit {
     user: Option<Spanned<String>>,
     uid: Option<Spanned<i64>>,

@@ -37,6 +37,8 @@ mod serialize;
 mod session;
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(any(feature = "serde", feature = "agent"))]
+pub(crate) mod text;
 
 use std::ffi::OsStr;
 use std::path::Path;

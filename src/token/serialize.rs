@@ -6,12 +6,11 @@
 //! executable, cgroup) that is not valid UTF-8 is written as an array of byte values instead of a
 //! string. There is no `Deserialize`: a token that was read from somewhere proves nothing.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::time::UNIX_EPOCH;
 
 use serde::{Serialize, Serializer};
 
+use super::text::Text;
 use super::{
     Capabilities, ExecutionNode, Gid, Holder, HoldersGap, Pid, PortClass, PortOfEntry, SessionType,
     TokenFlags, Uid, UserToken,
@@ -78,18 +77,6 @@ struct NodeForm<'a> {
     host_name: Option<&'a str>,
     machine_id: Option<&'a str>,
     boot_id: Option<&'a str>,
-}
-
-/// Text that a process chose: a string if it is one, else its bytes.
-struct Text<'a>(&'a OsStr);
-
-impl Serialize for Text<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0.to_str() {
-            Some(text) => serializer.serialize_str(text),
-            None => serializer.collect_seq(self.0.as_bytes()),
-        }
-    }
 }
 
 impl Serialize for UserToken {

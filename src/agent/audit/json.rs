@@ -3,17 +3,16 @@
 //! What is written is a promise: see `docs/agent.md`. `version` changes only when a key changes its
 //! meaning or goes away, while keys may be added. What is not known, or was not asked for, is null.
 
-use std::ffi::OsStr;
 use std::io;
 use std::net::IpAddr;
-use std::os::unix::ffi::OsStrExt;
 use std::time::SystemTime;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::record::{Asker, PeerEvent, Record, ToldToken, Verdict, asked};
 use super::time::Utc;
 use crate::agent::subject::Peer;
+use crate::token::text::Text;
 use crate::token::{Holder, Uid};
 
 const VERSION: u32 = 1;
@@ -76,18 +75,6 @@ struct Refused<'a> {
     kind: &'a str,
     reason: Option<&'a str>,
     text: &'a str,
-}
-
-/// Text that a process chose: a string if it is one, else its bytes.
-struct Text<'a>(&'a OsStr);
-
-impl Serialize for Text<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0.to_str() {
-            Some(text) => serializer.serialize_str(text),
-            None => serializer.collect_seq(self.0.as_bytes()),
-        }
-    }
 }
 
 /// Adds the line, with its end, to `out`.

@@ -11,7 +11,8 @@ use std::time::UNIX_EPOCH;
 use super::*;
 use crate::agent::subject::{Connection, Peer};
 use crate::info::{PartnerRequest, Routing};
-use crate::token::{Holder, HolderParts, HoldersGap, Pid, SessionType, Uid};
+use crate::token::tests::unknown;
+use crate::token::{Holder, HolderParts, HoldersGap, Uid};
 
 /// A folder that is removed with everything in it.
 struct Folder(PathBuf);
@@ -49,32 +50,8 @@ fn to_file(path: impl Into<PathBuf>) -> AuditConfig {
 }
 
 fn holder(pid: u32, command: &[u8]) -> Holder {
-    Holder::new(HolderParts {
-        pid: Pid::new(pid).unwrap(),
-        start_ticks: 1,
-        started: None,
-        pidfs_inode: None,
-        local: true,
-        descriptor: 3,
-        process_user: Uid::new(1001),
-        process_group: None,
-        real_user: None,
-        real_group: None,
-        submitting_user: None,
-        session_id: None,
-        security_label: None,
-        session_type: SessionType::Unknown,
-        port_of_entry: None,
-        same_user_namespace: None,
-        supplementary_groups: None,
-        effective_capabilities: None,
-        cgroup: None,
-        systemd_unit: None,
-        container_id: None,
-        executable: None,
-        executable_deleted: None,
-        command: Some(OsString::from_vec(command.to_vec())),
-    })
+    let command = Some(OsString::from_vec(command.to_vec()));
+    Holder::new(HolderParts { process_user: Uid::new(1001), command, ..unknown(pid) })
 }
 
 const PEER: Peer = Peer { uid: 1000, gid: 100, pid: Some(42) };

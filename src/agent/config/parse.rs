@@ -46,7 +46,7 @@ struct RawFile {
 }
 
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table [socket]")]
 struct RawSocket {
     path: Option<Spanned<String>>,
     mode: Option<Spanned<Value>>,
@@ -55,7 +55,7 @@ struct RawSocket {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table [identity]")]
 struct RawIdentity {
     certificate: Option<Spanned<String>>,
     key: Option<Spanned<String>>,
@@ -64,7 +64,7 @@ struct RawIdentity {
 }
 
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table [limits]")]
 struct RawLimits {
     connections: Option<Spanned<i64>>,
     connections_per_user: Option<Spanned<i64>>,
@@ -80,7 +80,7 @@ struct RawLimits {
 }
 
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table [audit]")]
 struct RawAudit {
     file: Option<Spanned<String>>,
     journald: Option<bool>,
@@ -89,13 +89,13 @@ struct RawAudit {
 }
 
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table [metrics]")]
 struct RawMetrics {
     listen: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table [log]")]
 struct RawLog {
     level: Option<Spanned<String>>,
     format: Option<Spanned<String>>,

@@ -16,7 +16,7 @@ use crate::policy::text::quoted;
 const PORT: u16 = 0xf612;
 
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table [peers]")]
 pub(super) struct RawPeers {
     port: Option<Spanned<i64>>,
     allow: Option<Spanned<Value>>,

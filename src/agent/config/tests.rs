@@ -110,6 +110,11 @@ fn faults_are_told_with_their_place() {
         ("version = 1\nversion = 1", "f:2:1: expected TOML, each key at most once"),
         ("version = 2", "f:1:11: expected version 1; found 2; write version = 1"),
         ("version = \"1\"", "f:1:11: expected a value of the key's documented type; found inval"),
+        (
+            "socket = 1",
+            "f:1:10: expected a value of the key's documented type; found invalid type: integer `1`, \
+             expected a table [socket]",
+        ),
         ("\nfoo = 1", "f:2:1: expected only documented keys; found unknown field `foo`"),
         ("[limits]\nconnection = 1", "f:2:1: expected only documented keys; found unknown field"),
         ("[limits]\nconnections = 0", "f:2:15: expected a number from 1 to 1000000; found 0;"),

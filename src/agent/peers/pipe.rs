@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 use tokio_rustls::TlsStream;
 
 use crate::protocol::Malformed;
 use crate::protocol::peers::split;
 
+/// Reads in a row before others have their turn.
+pub(super) const ROUNDS: usize = 16;
 /// Bytes in the output from which on nothing should be added.
 pub(super) const FULL: usize = 64 * 1024;
 /// Bytes that a buffer keeps where it is not used.
@@ -199,6 +201,19 @@ impl Pipe {
         // Who does not read its last words loses them.
         let _ = tokio::time::timeout(LAST_WORDS, last).await;
     }
+}
+
+/// Waits for `limit`. The timer is moved only where it is too late, or has fired: each question would
+/// move it otherwise.
+pub(super) fn poll_until(
+    mut timer: Pin<&mut Sleep>,
+    limit: Instant,
+    context: &mut Context<'_>,
+) -> Poll<()> {
+    if timer.deadline() > limit || timer.is_elapsed() {
+        timer.as_mut().reset(limit);
+    }
+    timer.poll(context)
 }
 
 /// Hands out each whole message; returns what is left.

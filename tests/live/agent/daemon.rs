@@ -21,6 +21,11 @@ name = "EZB.IOCTL.*.*.PARTNERINFO"
 uacc = "READ"
 "#;
 
+/// [`OPEN`] in another domain.
+pub(crate) fn open_in(domain: &str) -> String {
+    OPEN.replace("TEST.DOMAIN", domain)
+}
+
 /// A policy that lets user 1000 ask, in a domain.
 pub(crate) const ONE: &str = r#"
 [[profile]]

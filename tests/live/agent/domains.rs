@@ -2,7 +2,7 @@
 
 use super::super::puppet::connected;
 use super::super::support::eventually;
-use super::daemon::{NO_DOMAIN, OPEN, Partnerd, token};
+use super::daemon::{NO_DOMAIN, OPEN, Partnerd, open_in, token};
 use super::places::{addresses, neighbour, two_stacks};
 
 crate::harness::tests![
@@ -11,11 +11,6 @@ crate::harness::tests![
     a_partner_in_the_own_stack_needs_no_domain,
     a_refused_connection_stays_refused_and_a_new_one_is_answered,
 ];
-
-/// The policies of one asker, by what stands for the domain in them.
-fn with_domain(name: &str) -> String {
-    OPEN.replace("TEST.DOMAIN", name)
-}
 
 fn without_a_domain_the_partner_s_place_is_told_and_nobody_s_name() {
     let (_there, _agent, server, client) = two_stacks(NO_DOMAIN);
@@ -33,9 +28,9 @@ fn without_a_domain_the_partner_s_place_is_told_and_nobody_s_name() {
 fn a_domain_of_the_asker_s_own_must_be_the_agent_s() {
     let there = neighbour(1);
     let agent = Partnerd::start(OPEN);
-    agent.write("same.toml", &with_domain("TEST.DOMAIN"));
-    agent.write("case.toml", &with_domain("test.Domain"));
-    agent.write("other.toml", &with_domain("TEST.DOMAIN2"));
+    agent.write("same.toml", &open_in("TEST.DOMAIN"));
+    agent.write("case.toml", &open_in("test.Domain"));
+    agent.write("other.toml", &open_in("TEST.DOMAIN2"));
     agent.write("none.toml", NO_DOMAIN);
     let client = there.run(|| agent.puppet(1001));
     let [at, _] = addresses(1, 1, 8080);

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::super::agent::daemon::{NO_DOMAIN, OPEN, Partnerd};
+use super::super::agent::daemon::{NO_DOMAIN, OPEN, Partnerd, open_in};
 use super::super::agent::places::{addresses, neighbour};
 use super::super::puppet::connected;
 use super::super::support::eventually;
@@ -16,15 +16,11 @@ crate::harness::tests![
     h31_a_domain_that_changes_holds_for_new_connections_alone,
 ];
 
-fn of(domain: &str) -> String {
-    OPEN.replace("TEST.DOMAIN", domain)
-}
-
 fn hosts_of_one_domain_in_another_case_answer_each_other() {
     let there = neighbour(8);
     let authority = Authority::new("test.DOMAIN");
-    let one = authority.start_under("one", &of("Test.Domain"));
-    let two = there.run(|| authority.start_under("two", &of("TEST.domain")));
+    let one = authority.start_under("one", &open_in("Test.Domain"));
+    let two = there.run(|| authority.start_under("two", &open_in("TEST.domain")));
     let (server, client) = (one.puppet(1000), there.run(|| two.puppet(1001)));
     for at in addresses(8, 1, 8080) {
         let (near, far) = connected(&server, &client, at);
@@ -66,7 +62,7 @@ fn hosts_of_two_authorities_name_nobody() {
     let impostor = Authority::new("TEST.DOMAIN");
     let one = first.start("one");
     for (authority, domain) in [(&second, "OTHER.DOMAIN"), (&impostor, "TEST.DOMAIN")] {
-        let two = there.run(|| authority.start_under("two", &of(domain)));
+        let two = there.run(|| authority.start_under("two", &open_in(domain)));
         assert_eq!(told(&one, &two, "user"), vec![["Agent"; 2].map(String::from); 2], "{domain}");
         assert_eq!(told(&one, &two, "token"), vec![["Agent"; 2].map(String::from); 2], "{domain}");
         let routing = vec![["routing 1"; 2].map(String::from); 2];
@@ -84,7 +80,7 @@ fn hosts_of_two_domains_name_nobody_even_where_they_trust_both_authorities() {
     }
     let own = "namespaces = \"own\"";
     let one = Partnerd::configured(OPEN, &configuration(own, &one));
-    let other = of("OTHER.DOMAIN");
+    let other = open_in("OTHER.DOMAIN");
     let two = there.run(|| Partnerd::configured(&other, &configuration(own, &two)));
     for said in told(&one, &two, "user").concat() {
         assert_eq!(said, "SecurityDomain");
@@ -106,7 +102,7 @@ fn h31_a_domain_that_changes_holds_for_new_connections_alone() {
         let saved = connect();
         let unasked = connect();
         assert_eq!(ask(&saved), right, "turn {turn}");
-        changed.write("policy.toml", &of("OTHER.DOMAIN"));
+        changed.write("policy.toml", &open_in("OTHER.DOMAIN"));
         changed.signal("HUP");
         eventually("the domain is another", || ask(&connect()) == wrong);
         let refused = connect();

@@ -4,7 +4,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, OtherError};
@@ -13,14 +13,11 @@ use tokio_rustls::{TlsConnector, TlsStream};
 
 use super::{AskError, Link};
 use crate::agent::identity;
-use crate::agent::peers::pipe::{Broken, FULL, Pipe, TRIM};
+use crate::agent::peers::pipe::{Broken, FULL, Pipe, ROUNDS, TRIM, poll_until};
 use crate::agent::peers::socket;
 use crate::agent::peers::trust::{PeerName, Role, one_domain};
 use crate::protocol::peers::{Answer, Hello, NOBODY_S, Outcome};
 use crate::protocol::{Malformed, Refused};
-
-/// Reads in a row before others have their turn.
-const ROUNDS: usize = 16;
 
 /// Starts the task in the current runtime.
 pub(super) fn start(link: Arc<Link>) {
@@ -130,7 +127,6 @@ impl Driver {
             if let Poll::Ready(over) = talk.poll(context, now) {
                 return Poll::Ready(over);
             }
-            // Moved only where it is too late, or has fired: each question would move it otherwise.
             loop {
                 let roomy = talk.pipe.is_roomy();
                 let limit = match (talk.pipe.stuck(), &talk.heard) {
@@ -152,12 +148,7 @@ impl Driver {
                     }
                     continue;
                 }
-                if timer.deadline() > limit || timer.is_elapsed() {
-                    timer.as_mut().reset(limit);
-                }
-                if timer.as_mut().poll(context).is_pending() {
-                    return Poll::Pending;
-                }
+                ready!(poll_until(timer.as_mut(), limit, context));
             }
         })
         .await;

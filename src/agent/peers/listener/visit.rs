@@ -4,21 +4,18 @@ use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep};
 
 use super::hosts::Host;
 use super::{Answerer, Peer, Shared};
-use crate::agent::peers::pipe::{Broken, Pipe, TRIM};
+use crate::agent::peers::pipe::{Broken, Pipe, ROUNDS, TRIM, poll_until};
 use crate::agent::peers::trust::one_domain;
 use crate::agent::stop::Stop;
 use crate::protocol::peers::{Answer, Hello, NOBODY_S, Outcome, Question};
 use crate::protocol::{Malformed, Refused};
-
-/// Reads in a row before others have their turn.
-const ROUNDS: usize = 16;
 
 /// Answers until the connection is over. Returns why it is: a stable name.
 pub(super) async fn serve<A: Answerer>(
@@ -76,12 +73,7 @@ pub(super) async fn serve<A: Answerer>(
                 }
                 continue;
             }
-            if timer.deadline() > limit || timer.is_elapsed() {
-                timer.as_mut().reset(limit);
-            }
-            if timer.as_mut().poll(context).is_pending() {
-                return Poll::Pending;
-            }
+            ready!(poll_until(timer.as_mut(), limit, context));
         }
     })
     .await;
