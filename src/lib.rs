@@ -55,6 +55,13 @@
 //! two ends do not fit, as behind NAT, and [`ErrorKind::Agent`] where the partner's host does not
 //! answer.
 //!
+//! # Before you decide by it
+//!
+#![cfg_attr(
+    all(doc, feature = "tokio"),
+    doc = "What an answer means, what a relay or a browser changes, and when not to use this: [`guide`]."
+)]
+//!
 //! # Platforms
 //!
 //! Linux. Elsewhere every call is [`ErrorKind::Unsupported`].
@@ -94,6 +101,8 @@ pub mod future;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+#[cfg(all(any(doc, doctest), feature = "tokio"))]
+pub mod guide;
 mod info;
 mod kernel;
 pub mod policy;

@@ -16,6 +16,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("token", &[]),
     ("workers", &[]),
     ("info", &["error", "token"]),
+    // No code: a page.
+    ("guide", &[]),
     ("serialize", &["error", "info"]),
     ("accounts", &["workers"]),
     ("kernel", &["error", "token"]),
