@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::job::{Job, Slot};
 use super::socket::{self, Received};
-use crate::kernel::sys::{self, Socket};
+use crate::kernel::sys::{self, OwnSocket, Socket};
 use crate::protocol::{Answer, MAX_ANSWER, Pids, Question};
 
 /// Questions on their way at one time. More wait here and not at the agent, which would refuse
@@ -20,7 +20,7 @@ const NOBODY_S: u64 = 0;
 /// A connection to the agent.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    socket: OwnedFd,
+    socket: OwnSocket,
     made_by: Maker,
     state: Mutex<State>,
     /// Nothing more will come.
@@ -59,7 +59,7 @@ impl Connection {
     pub(super) fn new(socket: OwnedFd) -> Self {
         let state = State { last: 0, slots: HashMap::new(), buffer: Vec::new() };
         Self {
-            socket,
+            socket: OwnSocket::new(socket),
             made_by: Maker::now(),
             state: Mutex::new(state),
             ended: AtomicBool::new(false),
@@ -69,7 +69,7 @@ impl Connection {
 
     /// Whether who calls may ask over it.
     pub(super) fn is_ours(&self) -> bool {
-        !self.has_ended() && self.made_by == Maker::now()
+        !self.has_ended() && self.made_by == Maker::now() && self.socket.is_itself()
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -112,8 +112,13 @@ impl Connection {
 
     /// Takes in the answers that have come, for whomever they are.
     pub(super) fn take_in(&self) {
+        // What something else says that has its number by now is not the agent's word.
+        if !self.socket.is_itself() {
+            self.end();
+            return;
+        }
         let mut answered = Vec::new();
-        let ended = {
+        let mut ended = {
             let mut state = self.lock();
             let State { slots, buffer, .. } = &mut *state;
             buffer.resize(MAX_ANSWER, 0);
@@ -138,9 +143,15 @@ impl Connection {
                 }
             }
         };
+        let believed = answered.is_empty() || self.socket.is_itself();
         for (slot, answer) in answered {
-            slot.answer(answer);
+            if believed {
+                slot.answer(answer);
+            } else {
+                slot.lose();
+            }
         }
+        ended |= !believed;
         if ended {
             self.end();
         }
@@ -160,7 +171,9 @@ impl Connection {
     }
 
     pub(super) fn close(&self) {
-        socket::shutdown(self.socket.as_fd());
+        if self.socket.is_itself() {
+            socket::shutdown(self.socket.as_fd());
+        }
         self.end();
     }
 

@@ -18,6 +18,23 @@ const STALE: u32 = 64;
 /// A reply is some 130 bytes; an error repeats the request.
 const DATAGRAM: usize = 1024;
 
+/// The text of a file under /proc, `None` where it cannot be read. That there was nothing to read it
+/// with, for the moment, says nothing of the file.
+fn text(path: &str) -> Result<Option<String>, Failure> {
+    match sys::read_text(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(Errno(errno)) if is_shortage(errno) => {
+            Err(Failure::Io { doing: "read which users are mapped here", errno })
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+/// No descriptor, or no memory, is left: for this process, or on this machine.
+fn is_shortage(errno: i32) -> bool {
+    matches!(errno, errno::EMFILE | errno::ENFILE | errno::ENOBUFS | errno::ENOMEM)
+}
+
 /// Why the kernel could not be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
@@ -239,8 +256,8 @@ impl Asker {
     fn open() -> Result<Self, Failure> {
         let netlink = Netlink::sock_diag().map_err(|e| opening("open a sock_diag socket", e))?;
         let overflow_uid = user_namespace::overflow_id(
-            sys::read_text("/proc/self/uid_map").ok().as_deref(),
-            sys::read_text("/proc/sys/kernel/overflowuid").ok().as_deref(),
+            text("/proc/self/uid_map")?.as_deref(),
+            text("/proc/sys/kernel/overflowuid")?.as_deref(),
         );
         Ok(Self {
             netlink,
@@ -293,7 +310,17 @@ impl Asker {
     ) -> Result<[Answer; N], Failure> {
         let mut last = Errno(errno::EAGAIN);
         for _ in 0..TRIES {
-            match self.batch(&queries) {
+            let result = self.batch(&queries);
+            // What was not answered may have been asked of something else, which has its number.
+            if !result.as_ref().is_ok_and(all_found) && !self.netlink.is_itself() {
+                last = Errno(errno::EBADF);
+                if self.pinned {
+                    break;
+                }
+                *self = Self::open()?;
+                continue;
+            }
+            match result {
                 Ok(answers) => {
                     if let Some(retry) = answers.iter().find_map(transient) {
                         last = retry;
@@ -347,6 +374,10 @@ impl Asker {
         }
         Err(Errno(errno::EAGAIN))
     }
+}
+
+fn all_found<const N: usize>(answers: &[Answer; N]) -> bool {
+    answers.iter().all(|answer| matches!(answer, Answer::Found(_)))
 }
 
 fn transient(answer: &Answer) -> Option<Errno> {
@@ -426,7 +457,13 @@ fn translation(
     };
     let own = own()?;
     let hidden = Translation::Hidden { original };
-    let Ok(netlink) = Netlink::netfilter() else { return Ok(hidden) };
+    let netlink = match Netlink::netfilter() {
+        Ok(netlink) => netlink,
+        Err(Errno(errno)) if is_shortage(errno) => {
+            return Err(Failure::Io { doing: "open a socket to connection tracking", errno });
+        }
+        Err(_) => return Ok(hidden),
+    };
     // Tracking of another namespace, where the thread may be by now, knows nothing of this.
     if !same_namespace(socket, sys::socket_of(&netlink)).unwrap_or(false) {
         return Ok(hidden);

@@ -1,12 +1,12 @@
 //! Netlink sockets and addresses.
 
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::net::netlink::{self, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrAny, SocketFlags, SocketType};
 
-use super::Errno;
+use super::{Errno, OwnSocket};
 
 fn errno(error: rustix::io::Errno) -> Errno {
     Errno(error.raw_os_error())
@@ -15,7 +15,7 @@ fn errno(error: rustix::io::Errno) -> Errno {
 /// A netlink socket that talks to the kernel alone.
 #[derive(Debug)]
 pub(crate) struct Netlink {
-    socket: OwnedFd,
+    socket: OwnSocket,
 }
 
 impl Netlink {
@@ -45,13 +45,20 @@ impl Netlink {
         .map_err(errno)?;
         // Connected to port 0, the kernel refuses what any other port sends here.
         rustix::net::connect(&socket, &SocketAddrNetlink::new(0, 0)).map_err(errno)?;
-        Ok(Self { socket })
+        Ok(Self { socket: OwnSocket::new(socket) })
+    }
+
+    /// Whether it is still what was opened: see [`OwnSocket`].
+    pub(crate) fn is_itself(&self) -> bool {
+        self.socket.is_itself()
     }
 
     /// Sends one or several requests. The kernel has answered them all when this returns: replies
     /// are made in the context of sendmsg(2).
     pub(crate) fn send(&self, requests: &[u8]) -> Result<(), Errno> {
-        match rustix::net::send(&self.socket, requests, SendFlags::empty()).map_err(errno)? {
+        // Neither flag means anything to the kernel's end; something else may have its number.
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        match rustix::net::send(&self.socket, requests, flags).map_err(errno)? {
             sent if sent == requests.len() => Ok(()),
             _ => Err(Errno(libc::EMSGSIZE)),
         }
@@ -60,13 +67,15 @@ impl Netlink {
     /// Receives one datagram of the kernel's without waiting; `EAGAIN` where there is none, and
     /// `None` for one that did not fit.
     ///
-    /// The sender need not be looked at: this socket is connected to port 0, and to a connected
-    /// netlink socket the kernel delivers from its peer alone (`netlink_getsockbyportid` in
-    /// `net/netlink/af_netlink.c`).
+    /// This socket is connected to port 0, and to a connected netlink socket the kernel delivers
+    /// from its peer alone (`netlink_getsockbyportid` in `net/netlink/af_netlink.c`). The sender is
+    /// looked at all the same, since something else may have its number: what another one says is
+    /// `EBADF`.
     pub(crate) fn receive<'b>(&self, buffer: &'b mut [u8]) -> Result<Option<&'b [u8]>, Errno> {
         let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
-        let (_, len) = rustix::net::recv(&self.socket, &mut *buffer, flags).map_err(errno)?;
-        Ok(buffer.get(..len))
+        let received = rustix::net::recvfrom(&self.socket, &mut *buffer, flags);
+        let (_, len, sender) = received.map_err(errno)?;
+        if sender.is_some_and(is_kernel) { Ok(buffer.get(..len)) } else { Err(Errno(libc::EBADF)) }
     }
 }
 
@@ -74,6 +83,10 @@ impl AsFd for Netlink {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+fn is_kernel(sender: SocketAddrAny) -> bool {
+    SocketAddrNetlink::try_from(sender).is_ok_and(|sender| sender.pid() == 0)
 }
 
 /// getsockname(2) and getpeername(2).

@@ -13,6 +13,8 @@ mod linux;
 pub(crate) mod namespace;
 #[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
 mod options;
+#[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
+mod own_socket;
 #[cfg(all(feature = "agent", target_os = "linux", not(partner_info_other_platform)))]
 mod passed;
 #[cfg(all(feature = "agent", target_os = "linux", not(partner_info_other_platform)))]
@@ -35,6 +37,8 @@ pub(crate) use options::{
     bound_device, cookie, inode, is_listening, namespace_cookie, original_destination,
     own_socket_inode, protocol,
 };
+#[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
+pub(crate) use own_socket::OwnSocket;
 #[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
 pub(crate) use wipe_on_fork::generation;
 
@@ -60,8 +64,8 @@ pub(crate) fn socket_of(value: &impl AsSocket) -> Socket<'_> {
 #[cfg(unix)]
 pub(crate) mod errno {
     pub(crate) use libc::{
-        EACCES, EAFNOSUPPORT, EAGAIN, EINTR, ENOBUFS, ENOENT, ENOMEM, ENOPROTOOPT, ENOSYS,
-        ENOTCONN, ENOTSOCK, EOPNOTSUPP, EPERM, EPROTONOSUPPORT,
+        EACCES, EAFNOSUPPORT, EAGAIN, EBADF, EINTR, EMFILE, ENFILE, ENOBUFS, ENOENT, ENOMEM,
+        ENOPROTOOPT, ENOSYS, ENOTCONN, ENOTSOCK, EOPNOTSUPP, EPERM, EPROTONOSUPPORT,
     };
 }
 
@@ -71,9 +75,12 @@ pub(crate) mod errno {
     pub(crate) const EPERM: i32 = 1;
     pub(crate) const ENOENT: i32 = 2;
     pub(crate) const EINTR: i32 = 4;
+    pub(crate) const EBADF: i32 = 9;
     pub(crate) const EAGAIN: i32 = 11;
     pub(crate) const ENOMEM: i32 = 12;
     pub(crate) const EACCES: i32 = 13;
+    pub(crate) const ENFILE: i32 = 23;
+    pub(crate) const EMFILE: i32 = 24;
     pub(crate) const ENOSYS: i32 = 38;
     pub(crate) const ENOTSOCK: i32 = 88;
     pub(crate) const ENOPROTOOPT: i32 = 92;
