@@ -28,7 +28,7 @@ use crate::policy::{DecidingRule, PartnerStack, SecurityDomain};
 use crate::protocol::peers::Hello;
 use crate::protocol::{Answer, Outcome, Question, Refused, Told};
 use crate::stack::authority::{Asking, Ruling};
-use crate::stack::tokens::{Progress as TokenProgress, Tokens};
+use crate::stack::tokens::{Progress as TokenProgress, READING, Tokens};
 use crate::token::{HolderSearch, HoldersGap, Uid, UserToken};
 
 /// First and longest pause while a caller's own names are looked up.
@@ -347,6 +347,7 @@ impl Agent {
         poll_fn(|context| match job.poll(Some(context.waker())) {
             TokenProgress::Pending => Poll::Pending,
             TokenProgress::Read(token) => Poll::Ready(Ok(token)),
+            TokenProgress::Short(errno) => Poll::Ready(Err(Error::io(READING, errno))),
             TokenProgress::Failed => Poll::Ready(Err(Error::agent("a token could not be read"))),
         })
         .await

@@ -19,8 +19,8 @@ impl SocketOwner {
 pub(crate) struct Finder;
 
 impl Finder {
-    pub(crate) fn current() -> Self {
-        Self
+    pub(crate) fn current() -> Result<Self, i32> {
+        Ok(Self)
     }
 
     pub(crate) fn warm(&self) {}
@@ -29,7 +29,7 @@ impl Finder {
         match *owner {}
     }
 
-    pub(crate) fn token(&self, owner: &SocketOwner, _: HolderSearch) -> UserToken {
+    pub(crate) fn read(&self, owner: &SocketOwner, _: HolderSearch) -> Result<UserToken, i32> {
         match *owner {}
     }
 }

@@ -324,6 +324,7 @@ impl Retrieval {
                 let found = Found { token: TokenState::Read(token), ..found.clone() };
                 self.handle_found(found, patience, now);
             }
+            TokenRead::Failed(error) => self.phase = Phase::Failed(error),
             TokenRead::Pending | TokenRead::Busy => under_way.pause(now),
         }
     }

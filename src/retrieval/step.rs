@@ -98,6 +98,8 @@ pub(crate) enum TokenRead {
     Pending,
     /// It could not be asked for now: too much is being read.
     Busy,
+    /// This process went short of something for it. A token would lack what is there.
+    Failed(Error),
 }
 
 /// What the name service came to.

@@ -9,7 +9,7 @@ use super::authority::NamesWait;
 use super::connection::{Connected, connected};
 use super::judge::socket_owner;
 use super::table::{Known, Record, Slow, SocketKey};
-use super::tokens::Progress;
+use super::tokens::{Progress, READING};
 use crate::accounts::Lookup;
 use crate::error::{Error, ErrorKind};
 use crate::info::{Credentials, PartnerInfo, PartnerRequest, UserId};
@@ -260,6 +260,7 @@ impl Stack {
                 slow.job = Some(job);
                 TokenRead::Pending
             }
+            Progress::Short(errno) => TokenRead::Failed(Error::io(READING, errno)),
             Progress::Failed => TokenRead::Busy,
         }
     }

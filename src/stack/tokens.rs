@@ -38,8 +38,11 @@ pub(crate) struct Job {
 enum State {
     /// Not read yet; who waits for it is woken.
     Asked(Option<Waker>),
-    /// `None` where reading it failed by a bug of ours.
-    Read(Option<UserToken>),
+    Read(UserToken),
+    /// A descriptor or memory was missing.
+    Short(i32),
+    /// By a bug of ours.
+    Failed,
 }
 
 /// What has become of a job.
@@ -47,22 +50,36 @@ enum State {
 pub(crate) enum Progress {
     Pending,
     Read(UserToken),
+    /// A descriptor or memory was missing for it: the errno of [`READING`].
+    Short(i32),
     Failed,
 }
+
+/// What is being done where it comes to [`Progress::Short`].
+pub(crate) const READING: &str = "read the processes that hold the partner's socket";
 
 impl Tokens {
     pub(crate) fn new(search: HolderSearch) -> Self {
         let finder = Arc::new(OnceLock::new());
         let reading = Arc::clone(&finder);
         let workers = Workers::new("partner-info-tokens", LIMITS, move |task: Task| {
-            let finder = reading.get_or_init(Finder::current);
+            // Kept only where it has seen all it needs.
+            let finder = match reading.get() {
+                Some(finder) => Ok(finder),
+                None => Finder::current().map(|made| reading.get_or_init(|| made)),
+            };
             match task {
                 Task::Read(job) => {
                     // However this ends, whoever waits is told.
-                    let mut answer = Answer { job: &job, token: None };
-                    answer.token = Some(finder.token(&job.owner, job.search));
+                    let mut answer = Answer { job: &job, end: State::Failed };
+                    answer.end = match finder.and_then(|it| it.read(&job.owner, job.search)) {
+                        Ok(token) => State::Read(token),
+                        Err(errno) => State::Short(errno),
+                    };
                 }
-                Task::Prepare => finder.warm(),
+                Task::Prepare => {
+                    let _ = finder.map(Finder::warm);
+                }
             }
         });
         Self { search, finder, workers, prepared: AtomicBool::new(false) }
@@ -119,12 +136,13 @@ impl fmt::Debug for Tokens {
 
 struct Answer<'a> {
     job: &'a Job,
-    token: Option<UserToken>,
+    end: State,
 }
 
 impl Drop for Answer<'_> {
     fn drop(&mut self) {
-        let before = std::mem::replace(&mut *self.job.lock(), State::Read(self.token.take()));
+        let end = std::mem::replace(&mut self.end, State::Failed);
+        let before = std::mem::replace(&mut *self.job.lock(), end);
         if let State::Asked(Some(waker)) = before {
             waker.wake();
         }
@@ -136,8 +154,9 @@ impl Job {
     pub(crate) fn poll(&self, waker: Option<&Waker>) -> Progress {
         let mut state = self.lock();
         match &*state {
-            State::Read(Some(token)) => Progress::Read(token.clone()),
-            State::Read(None) => Progress::Failed,
+            State::Read(token) => Progress::Read(token.clone()),
+            State::Short(errno) => Progress::Short(*errno),
+            State::Failed => Progress::Failed,
             State::Asked(_) => {
                 if let Some(waker) = waker {
                     *state = State::Asked(Some(waker.clone()));

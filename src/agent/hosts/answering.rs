@@ -19,7 +19,7 @@ use crate::kernel::sequence;
 use crate::kernel::verify::{Owner, Verdict};
 use crate::protocol::Refused;
 use crate::protocol::peers::{End, Outcome, Question, Told};
-use crate::stack::tokens::Progress;
+use crate::stack::tokens::{Progress, READING};
 use crate::token::{Uid, UserToken};
 
 /// How long a name is waited for; the number is told without it.
@@ -159,6 +159,7 @@ impl Answering {
         let token = poll_fn(|context| match job.poll(Some(context.waker())) {
             Progress::Pending => Poll::Pending,
             Progress::Read(token) => Poll::Ready(Ok(token)),
+            Progress::Short(errno) => Poll::Ready(Err(Error::io(READING, errno))),
             Progress::Failed => Poll::Ready(Err(Error::agent("a token could not be read"))),
         });
         Ok(token.await?.without_process(std::process::id()))

@@ -98,13 +98,18 @@ pub(crate) struct Finder {
 }
 
 impl Finder {
-    /// A finder for this process, as it sees the ids of others.
-    pub(crate) fn current() -> Self {
-        let text = |path| crate::kernel::sys::read_text(path).ok();
+    /// A finder for this process, as it sees the ids of others; or the errno, where a descriptor or
+    /// memory was missing for it: what it did not see then, it would never see.
+    pub(crate) fn current() -> Result<Self, i32> {
+        const LIMIT: usize = 1 << 16;
+
+        let text = |path| String::from_utf8(sys::read(path, LIMIT)?).ok();
         let overflow = |map, id| overflow_id(text(map).as_deref(), text(id).as_deref());
-        Self::new(IdView {
-            overflow_uid: overflow("/proc/self/uid_map", "/proc/sys/kernel/overflowuid"),
-            overflow_gid: overflow("/proc/self/gid_map", "/proc/sys/kernel/overflowgid"),
+        sys::unless_short(|| {
+            Self::new(IdView {
+                overflow_uid: overflow(c"/proc/self/uid_map", c"/proc/sys/kernel/overflowuid"),
+                overflow_gid: overflow(c"/proc/self/gid_map", c"/proc/sys/kernel/overflowgid"),
+            })
         })
     }
 
@@ -140,8 +145,17 @@ impl Finder {
     /// [`holders_gap`](UserToken::holders_gap) tells why.
     ///
     /// Reads `/proc` and may take milliseconds: not for the threads of a runtime.
-    pub(crate) fn token(&self, owner: &SocketOwner, search: HolderSearch) -> UserToken {
-        self.token_with(owner, search, &|| {})
+    ///
+    /// Or the errno, where a descriptor or memory was missing for it: a token would lack what is
+    /// there.
+    pub(crate) fn read(&self, owner: &SocketOwner, search: HolderSearch) -> Result<UserToken, i32> {
+        sys::unless_short(|| self.token_with(owner, search, &|| {}))
+    }
+
+    /// The same on a host that has all it takes.
+    #[cfg(test)]
+    fn token(&self, owner: &SocketOwner, search: HolderSearch) -> UserToken {
+        self.read(owner, search).unwrap()
     }
 
     /// The token of the first holder, where it is found at a glance: next to where the last sockets
@@ -153,7 +167,8 @@ impl Finder {
         let Found { hits, gap } = self.memory.glance(proc, owner)?;
         let gap = self.widen(proc, gap);
         let hit = hits.first()?;
-        match read::holder(proc, &self.facts, self.view, owner.inode, *hit, &|| {}) {
+        let read = || read::holder(proc, &self.facts, self.view, owner.inode, *hit, &|| {});
+        match sys::unless_short(read).ok()? {
             Reading::Holder(holder) => {
                 let node = self.facts.node.clone();
                 Some(UserToken::assemble(owner.uid, vec![holder], gap, node))

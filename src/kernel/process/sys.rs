@@ -11,6 +11,7 @@ use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::time::{ClockId, clock_gettime};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -80,7 +81,7 @@ impl Proc {
         }
         // Our own table has at least the descriptor just opened.
         let table = rustix::fs::statat(&root, c"self/fd", AtFlags::empty()).ok()?;
-        let stat = rustix::fs::openat(&root, c"stat", FILE, Mode::empty()).ok();
+        let stat = counted(rustix::fs::openat(&root, c"stat", FILE, Mode::empty())).ok();
         // Containers may have an imitation mounted over it, which counts something else.
         let stat = stat.filter(|stat| magic(stat) == Some(PROC_MAGIC));
         Some(Self { root, own, stat, counts_descriptors: table.st_size > 0 })
@@ -284,7 +285,7 @@ pub(super) fn cpu_clock(pid: Pid) -> Option<i128> {
 pub(super) fn pidfd(pid: Pid) -> io::Result<OwnedFd> {
     let raw = i32::try_from(pid.as_raw()).map_err(|_| Errno::SRCH)?;
     let pid = rustix::process::Pid::from_raw(raw).ok_or(Errno::SRCH)?;
-    Ok(rustix::process::pidfd_open(pid, PidfdFlags::empty())?)
+    counted(rustix::process::pidfd_open(pid, PidfdFlags::empty()))
 }
 
 /// `fstat` of a pidfd: a number that no other process has or will have until the next boot; `None`
@@ -356,18 +357,45 @@ fn magic(fd: &OwnedFd) -> Option<u64> {
     u64::try_from(magic).ok()
 }
 
+/// How often something could not be opened because there was no descriptor or no memory for it, in
+/// this process; and the last errno of that kind, in the low 32 bits.
+static SHORTAGES: AtomicU64 = AtomicU64::new(0);
+
+/// What `look` comes to; or the errno, if it went short of descriptors or memory: what could not be
+/// opened for want of them says nothing of what there is.
+pub(super) fn unless_short<T>(look: impl FnOnce() -> T) -> Result<T, i32> {
+    let before = SHORTAGES.load(Ordering::Relaxed);
+    let seen = look();
+    let after = SHORTAGES.load(Ordering::Relaxed);
+    if after == before {
+        return Ok(seen);
+    }
+    let errno = i32::try_from(after & u64::from(u32::MAX));
+    Err(errno.unwrap_or(Errno::MFILE.raw_os_error()))
+}
+
+/// Counts a shortage.
+fn counted<T>(opened: Result<T, Errno>) -> io::Result<T> {
+    if let Err(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM)) = opened {
+        let errno = u64::from(errno.raw_os_error().unsigned_abs());
+        let next = |last: u64| Some(((last >> 32).wrapping_add(1) << 32) | errno);
+        let _ = SHORTAGES.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+    }
+    Ok(opened?)
+}
+
 fn open_dir(at: impl AsFd, path: impl Arg) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(rustix::fs::openat(at, path, flags, Mode::empty())?)
+    counted(rustix::fs::openat(at, path, flags, Mode::empty()))
 }
 
 fn open_handle(at: impl AsFd, path: impl Arg) -> io::Result<ProcessDir> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(ProcessDir(rustix::fs::openat(at, path, flags, Mode::empty())?))
+    Ok(ProcessDir(counted(rustix::fs::openat(at, path, flags, Mode::empty()))?))
 }
 
 fn read_file(at: impl AsFd, path: &CStr, limit: usize) -> Option<Vec<u8>> {
-    let file = rustix::fs::openat(at, path, FILE, Mode::empty()).ok()?;
+    let file = counted(rustix::fs::openat(at, path, FILE, Mode::empty())).ok()?;
     read_all(file.as_fd(), limit)
 }
 

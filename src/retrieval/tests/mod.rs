@@ -570,3 +570,21 @@ fn an_early_outcome_that_tells_less_than_was_saved_meanwhile_is_of_no_use() {
     assert_eq!(found.covers, PartnerRequest::all());
     assert_eq!(found.user.map(|user| user.uid()), Some(1000), "what it covers is there");
 }
+
+#[test]
+fn a_token_that_a_shortage_spoiled_is_an_error_that_is_told_once() {
+    let short = || TokenRead::Failed(Error::io("read", libc::EMFILE));
+    let mut retrieval = Retrieval::default();
+    retrieval.handle_set(PartnerRequest::all());
+    let now = Instant::now();
+    assert!(retrieval.begin_poll(PartnerRequest::all()).unwrap().is_none());
+    let token = TokenState::ToRead(HOLDING);
+    let found = Found { uid: Some(1000), name: None, routing: Routing::SAME_STACK, token };
+    retrieval.handle_outcome(Outcome::Found(found), PATIENCE, now);
+    retrieval.handle_token(short(), PATIENCE, now);
+    let error = retrieval.end_poll(PartnerRequest::all()).unwrap_err();
+    assert_eq!((error.kind(), error.raw_os_error()), (ErrorKind::Io, Some(libc::EMFILE)));
+    assert!(retrieval.saved().is_none(), "nothing of it is kept");
+    // And the next get starts anew.
+    assert!(retrieval.begin_poll(PartnerRequest::all()).unwrap().is_none());
+}
