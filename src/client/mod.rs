@@ -64,17 +64,16 @@ impl Agent {
     }
 
     /// As the environment has it; one that who started a set-id program may have made is not asked.
-    pub(crate) fn of_environment() -> Self {
+    pub(crate) fn path_of_environment() -> PathBuf {
         let variable = std::env::var_os(VARIABLE).filter(|path| !path.is_empty());
-        let path = match variable {
+        match variable {
             Some(_) if sys::distrusts_environment() => {
                 tracing::warn!("{VARIABLE} is ignored in a set-id program");
                 DEFAULT_PATH.into()
             }
             Some(path) => path.into(),
             None => DEFAULT_PATH.into(),
-        };
-        Self::new(path)
+        }
     }
 
     /// Whether there is one. Connects, unless it is connected or was not there a moment ago.

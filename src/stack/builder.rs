@@ -1,10 +1,11 @@
 //! How a stack is made.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::authority::{Authority, Names, Source};
+use super::lineage::Lineage;
 use super::listeners::Listeners;
 use super::table::Table;
 use super::tokens::Tokens;
@@ -16,6 +17,7 @@ use crate::token::HolderSearch;
 
 /// Makes a [`Stack`].
 #[must_use]
+#[derive(Clone)]
 pub struct StackBuilder {
     connections: usize,
     names: usize,
@@ -148,22 +150,37 @@ impl StackBuilder {
     /// The stack. Reads the policy file.
     #[must_use]
     pub fn build(self) -> Stack {
-        let names = Arc::clone(&self.account_names);
-        let names = Names::new(names, self.name_age, self.name_patience);
-        let policy = self.policy.unwrap_or_else(Source::of_environment);
-        let limits = Limits { age: self.name_age, names: self.names };
-        Stack {
-            inner: Arc::new(Inner {
-                table: Table::new(self.connections),
-                listeners: Listeners::new(),
-                authority: Authority::new(policy, names),
-                accounts: Accounts::new(self.account_names, limits),
-                tokens: Tokens::new(self.holder_search),
-                resolvers: self.resolvers,
-                agent: self.agent.map_or_else(Agent::of_environment, Agent::new),
-                trust_hidden_translation: self.trust_hidden_translation,
-                name_patience: self.name_patience,
-            }),
+        Stack::begun_by(Recipe(Self {
+            agent: Some(self.agent.unwrap_or_else(Agent::path_of_environment)),
+            policy: Some(self.policy.unwrap_or_else(Source::of_environment)),
+            ..self
+        }))
+    }
+}
+
+/// All that was decided about a stack: its like can be made again.
+#[derive(Clone, Debug)]
+pub(super) struct Recipe(StackBuilder);
+
+impl Recipe {
+    /// A stack of this process, where `before` is its parent's.
+    pub(super) fn make(self, before: Weak<Inner>) -> Inner {
+        let StackBuilder { account_names, name_age, name_patience, .. } = &self.0;
+        let names = Names::new(Arc::clone(account_names), *name_age, *name_patience);
+        let limits = Limits { age: *name_age, names: self.0.names };
+        let policy = self.0.policy.clone().unwrap_or_else(Source::of_environment);
+        let agent = self.0.agent.clone().unwrap_or_else(Agent::path_of_environment);
+        Inner {
+            table: Table::new(self.0.connections),
+            listeners: Listeners::new(),
+            authority: Authority::new(policy, names),
+            accounts: Accounts::new(Arc::clone(account_names), limits),
+            tokens: Tokens::new(self.0.holder_search),
+            resolvers: self.0.resolvers.clone(),
+            agent: Agent::new(agent),
+            trust_hidden_translation: self.0.trust_hidden_translation,
+            name_patience: *name_patience,
+            lineage: Lineage::new(self, before),
         }
     }
 }

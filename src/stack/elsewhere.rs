@@ -34,11 +34,11 @@ impl Stack {
     }
 
     pub(super) fn may_ask_agent(&self, now: Instant) -> bool {
-        self.has(Resolver::Agent) && self.inner.agent.is_there(now)
+        self.has(Resolver::Agent) && self.inner().agent.is_there(now)
     }
 
     pub(super) fn has(&self, resolver: Resolver) -> bool {
-        self.inner.resolvers.contains(&resolver)
+        self.inner().resolvers.contains(&resolver)
     }
 
     /// Asks the agent, or looks whether it has answered.
@@ -67,12 +67,12 @@ impl Stack {
         let question = Question {
             number: 0,
             request: what,
-            search: self.inner.tokens.how_far(),
+            search: self.inner().tokens.how_far(),
             timeout: deadline
                 .map_or(PATIENCE, |at| at.saturating_duration_since(now).max(PATIENCE)),
-            domain: self.inner.authority.domain_to_compare(),
+            domain: self.inner().authority.domain_to_compare(),
         };
-        match self.inner.agent.ask(socket, &question, asked_before, now) {
+        match self.inner().agent.ask(socket, &question, asked_before, now) {
             Asked::Yes(job) => {
                 slow.asking = Some(Asking { job: Some(job) });
                 // Registers the waker; and the answer may be here by now.

@@ -44,7 +44,7 @@ impl Stack {
     /// Starts what was set on this socket, which was just connected.
     pub(crate) fn prefetch_connected(&self, stream: Socket<'_>) {
         if let Ok(connection) = connected(stream)
-            && let Some(record) = self.inner.table.get(connection.key, connection.peer())
+            && let Some(record) = self.set_before_connect(connection)
         {
             self.prefetch(stream, connection, &record);
         }
@@ -74,7 +74,7 @@ impl Stack {
     ) -> Result<PartnerInfo, Error> {
         let connection = connected(socket)?;
         self.authorize_at_once(socket, request)?;
-        let record = match self.inner.table.look(connection.key, connection.peer(), request) {
+        let record = match self.inner().table.look(connection.key, connection.peer(), request) {
             Known::Answer(found) => return Ok(PartnerInfo::new(found, request)),
             Known::Record(record) => record,
             Known::Nothing => self.inherit(socket, connection)?,
@@ -108,19 +108,21 @@ impl Stack {
         let connection = connected(socket)?;
         let names = self.authorize(socket, request, PartnerStack::Own)?.wait();
         let peer = connection.peer();
-        let (record, first) = match self.inner.table.look(connection.key, peer, request) {
+        let (record, first) = match self.inner().table.look(connection.key, peer, request) {
             Known::Answer(found) if names.is_none() => {
                 return Ok(Begun::Answered(PartnerInfo::new(found, request)));
             }
             Known::Record(record) => (record, None),
-            Known::Answer(_) => (self.inner.table.get_or_new(connection.key, peer), None),
+            Known::Answer(_) => (self.inner().table.get_or_new(connection.key, peer), None),
             Known::Nothing if names.is_some() => {
-                (self.inner.table.get_or_new(connection.key, peer), None)
+                (self.inner().table.get_or_new(connection.key, peer), None)
             }
             // Nothing is known of this connection: what can be answered at once needs no state.
             Known::Nothing => match self.answer_at_once(socket, connection, request, now)? {
                 Ok(answer) => return Ok(Begun::Answered(answer)),
-                Err(outcome) => (self.inner.table.get_or_new(connection.key, peer), Some(outcome)),
+                Err(outcome) => {
+                    (self.inner().table.get_or_new(connection.key, peer), Some(outcome))
+                }
             },
         };
         {
@@ -137,7 +139,7 @@ impl Stack {
                 slow.retrieval.handle_first_outcome(
                     request,
                     outcome,
-                    self.inner.name_patience,
+                    self.inner().name_patience,
                     now,
                 );
             }
@@ -168,7 +170,7 @@ impl Stack {
             }
             Outcome::Failed(error) => return Err(error.clone()),
         };
-        let user = match uid.map(|uid| (uid, self.inner.accounts.lookup(uid, now))) {
+        let user = match uid.map(|uid| (uid, self.inner().accounts.lookup(uid, now))) {
             None => None,
             Some((uid, Lookup::Known(name))) => Some(UserId::new(uid, name)),
             Some((_, Lookup::Pending | Lookup::Unavailable)) => return Ok(Err(outcome)),
@@ -176,7 +178,7 @@ impl Stack {
         let (covers, name_late) = (request, false);
         let found =
             Credentials { covers, user, process_user: None, token: None, name_late, routing };
-        self.inner.table.save(connection.key, connection.peer(), found.clone());
+        self.inner().table.save(connection.key, connection.peer(), found.clone());
         Ok(Ok(PartnerInfo::new(found, request)))
     }
 
@@ -207,7 +209,7 @@ impl Stack {
         (waker, deadline): (Option<&Waker>, Option<Instant>),
         now: Instant,
     ) -> bool {
-        let patience = self.inner.name_patience;
+        let patience = self.inner().name_patience;
         match *step {
             Step::Retrieve(what) => {
                 slow.job = None;
@@ -228,7 +230,7 @@ impl Stack {
                 true
             }
             Step::Name(uid) => {
-                let name = match self.inner.accounts.lookup(uid, now) {
+                let name = match self.inner().accounts.lookup(uid, now) {
                     Lookup::Known(name) => Name::Known(name),
                     Lookup::Pending => Name::Pending,
                     Lookup::Unavailable => Name::Unavailable,
@@ -245,10 +247,10 @@ impl Stack {
             Some(job) => job,
             None => {
                 let Some(owner) = socket_owner(holding) else { return TokenRead::Busy };
-                if let Some(token) = self.inner.tokens.at_a_glance(&owner) {
+                if let Some(token) = self.inner().tokens.at_a_glance(&owner) {
                     return TokenRead::Read(token);
                 }
-                match self.inner.tokens.ask(owner) {
+                match self.inner().tokens.ask(owner) {
                     Some(job) => job,
                     None => return TokenRead::Busy,
                 }
@@ -269,7 +271,7 @@ impl Stack {
         let Some(uids) = slow.retrieval.late_names() else { return };
         let mut names = [None, None];
         for (uid, name) in uids.into_iter().zip(&mut names) {
-            match uid.map(|uid| self.inner.accounts.lookup(uid, now)) {
+            match uid.map(|uid| self.inner().accounts.lookup(uid, now)) {
                 None => {}
                 Some(Lookup::Known(known)) => *name = known,
                 Some(Lookup::Pending | Lookup::Unavailable) => return,

@@ -27,7 +27,8 @@ impl Stack {
         }
         let connected = resolver::Connected { cookie: at.key.cookie, remote: at.remote };
         let elsewhere = || self.may_ask_agent(now);
-        match resolver::resolve(socket, connected, self.inner.trust_hidden_translation, elsewhere) {
+        match resolver::resolve(socket, connected, self.inner().trust_hidden_translation, elsewhere)
+        {
             Ok(verdict) => self.judge(verdict, what, now),
             Err(failure @ Failure::Unsupported) => {
                 self.elsewhere(Outcome::Failed(failed(failure)), None, now)
@@ -75,7 +76,7 @@ impl Stack {
             return found(TokenState::NotAskedFor);
         }
         let holding = Holding { uid, inode, cgroup };
-        let at_a_glance = || self.inner.tokens.at_a_glance(&socket_owner(holding)?);
+        let at_a_glance = || self.inner().tokens.at_a_glance(&socket_owner(holding)?);
         if let Some(token) = at_a_glance() {
             return found(TokenState::Read(token));
         }

@@ -45,6 +45,12 @@ impl Listeners {
         self.by_socket.get(&key)
     }
 
+    /// The same in a process that was forked from the one whose these are; `None` where a lock is
+    /// held.
+    pub(crate) fn set_or_locked(&self, key: SocketKey) -> Option<PartnerRequest> {
+        self.by_socket.try_peek(&key).ok().flatten()
+    }
+
     /// What was set on the listener that accepted a stream with this local address, where the
     /// kernel shows no listener there any more.
     pub(crate) fn by_address(&self, local: Endpoint) -> Option<PartnerRequest> {

@@ -6,6 +6,7 @@ mod connection;
 mod elsewhere;
 mod get;
 mod judge;
+mod lineage;
 mod listeners;
 mod set;
 mod table;
@@ -25,6 +26,7 @@ use crate::client::Agent;
 use crate::error::Error;
 use crate::info::{PartnerInfo, PartnerRequest};
 use crate::kernel::sys::{AsSocket, socket_of};
+use lineage::Lineage;
 use listeners::Listeners;
 use table::Table;
 use tokens::Tokens;
@@ -38,6 +40,18 @@ use tokens::Tokens;
 ///
 /// A clone is another handle to the same stack.
 ///
+/// # After fork(2)
+///
+/// A child may ask, also that of a process with many threads: there a stack begins anew, with the
+/// same settings, with threads, a netlink socket and a connection to the agent of its own, and
+/// nothing saved. It takes no lock that a thread of the parent's may have held. What the parent had
+/// set before holds in the child too, except where another thread was changing a part of the same
+/// table at the moment of the fork: then the child's no-suspend get is
+/// [`NotRequested`](crate::ErrorKind::NotRequested). Two things remain to the program: a runtime of
+/// the child's own, since tokio's does not survive a fork; and, in a process with many threads, to
+/// have called [`Stack::current`] before the fork, so that none is making it meanwhile. A program
+/// that is executed inherits nothing.
+///
 /// ```
 /// use partner_info::Stack;
 ///
@@ -46,7 +60,8 @@ use tokens::Tokens;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Stack {
-    inner: Arc<Inner>,
+    /// Of the process that made it: see [`lineage`].
+    first: Arc<Inner>,
 }
 
 #[derive(Debug)]
@@ -60,6 +75,7 @@ struct Inner {
     agent: Agent,
     trust_hidden_translation: bool,
     name_patience: Duration,
+    lineage: Lineage,
 }
 
 /// Who is asked about a partner.
@@ -104,13 +120,13 @@ impl Stack {
     /// once, when it starts. The first [`set_partner_info`](Self::set_partner_info) that asks for
     /// tokens on a listening socket does it by itself.
     pub fn prepare_tokens(&self) {
-        self.inner.tokens.prepare();
+        self.inner().tokens.prepare();
     }
 
     /// How many connections are remembered now; never more than the builder was told.
     #[must_use]
     pub fn remembered_connections(&self) -> usize {
-        self.inner.table.len()
+        self.inner().table.len()
     }
 
     /// Asks in advance for the credentials of the partner, on a TCP socket of any runtime that is

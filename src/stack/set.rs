@@ -31,19 +31,19 @@ impl Stack {
         if sys::is_listening(socket).map_err(not_a_socket)? {
             let local = addresses::local(socket).map_err(not_a_socket)?;
             let local = local.ok_or(Error::new(ErrorKind::NotTcp))?;
-            self.inner.listeners.set(key, local.into(), request);
+            self.inner().listeners.set(key, local.into(), request);
             if request.contains(PartnerRequest::UTOKEN) {
-                self.inner.tokens.prepare_once();
+                self.inner().tokens.prepare_once();
             }
         } else {
-            self.inner.table.get_or_new_unconnected(key).lock().retrieval.handle_set(request);
+            self.inner().table.get_or_new_unconnected(key).lock().retrieval.handle_set(request);
         }
         Ok(())
     }
 
     /// Forgets what is kept of a socket.
     pub(crate) fn forget(&self, socket: Socket<'_>) -> Result<(), Error> {
-        self.inner.table.forget(SocketKey::of(socket)?);
+        self.inner().table.forget(SocketKey::of(socket)?);
         Ok(())
     }
 
@@ -56,10 +56,13 @@ impl Stack {
         if sys::protocol(socket).map_err(not_a_socket)? == Protocol::Other {
             return Err(Error::new(ErrorKind::NotTcp));
         }
+        let inner = self.inner();
+        if let Some(what) = inner.set_before_fork(connection.key, Some(connection.peer())) {
+            return Ok(self.requested_record(connection, what));
+        }
         let not_requested = || Error::new(ErrorKind::NotRequested);
         let local = addresses::local(socket).map_err(not_a_socket)?.ok_or_else(not_requested)?;
         let local = Endpoint::from(local);
-        let inner = &self.inner;
         let what = match resolver::listener(local).map_err(failed)? {
             Some(cookie) => {
                 let key = connection.key.of_sibling(cookie);
@@ -74,12 +77,23 @@ impl Stack {
         what.map(|what| self.requested_record(connection, what)).ok_or_else(not_requested)
     }
 
+    /// The record of a stream that was just connected, where something was set on it.
+    pub(super) fn set_before_connect(&self, connection: Connected) -> Option<Arc<Record>> {
+        let inner = self.inner();
+        inner.table.get(connection.key, connection.peer()).or_else(|| {
+            let what = inner.set_before_fork(connection.key, None)?;
+            Some(self.requested_record(connection, what))
+        })
+    }
+
     pub(super) fn set_on_listener(&self, key: SocketKey) -> Option<PartnerRequest> {
-        self.inner.listeners.by_socket(key).or_else(|| {
-            // Set on a `TcpSocket` before it became a listener.
-            let record = self.inner.table.get_unconnected(key)?;
-            let what = record.lock().retrieval.requested()?;
-            self.inner.listeners.promote(key, what);
+        let inner = self.inner();
+        inner.listeners.by_socket(key).or_else(|| {
+            // Set on a `TcpSocket` before it became a listener, or before this process was forked.
+            let record = inner.table.get_unconnected(key);
+            let set = record.and_then(|record| record.lock().retrieval.requested());
+            let what = set.or_else(|| inner.set_before_fork(key, None))?;
+            inner.listeners.promote(key, what);
             Some(what)
         })
     }
@@ -89,7 +103,7 @@ impl Stack {
         connection: Connected,
         what: PartnerRequest,
     ) -> Arc<Record> {
-        let record = self.inner.table.get_or_new(connection.key, connection.peer());
+        let record = self.inner().table.get_or_new(connection.key, connection.peer());
         record.lock().retrieval.handle_set(what);
         record
     }

@@ -191,6 +191,21 @@ impl Table {
         }
     }
 
+    /// What was set on a socket, without a peer or with this one, for a process that was forked from
+    /// the one whose table this is; `None` where a lock is held.
+    pub(crate) fn set_or_locked(
+        &self,
+        key: SocketKey,
+        peer: Option<Endpoint>,
+    ) -> Option<PartnerRequest> {
+        match self.kept.try_peek(&key).ok().flatten()? {
+            Kept::Record(record) if record.peer.is_none() || record.peer == peer => {
+                record.slow.get()?.try_lock().ok()?.retrieval.requested()
+            }
+            Kept::Record(_) | Kept::Answer { .. } => None,
+        }
+    }
+
     /// As [`get`](Self::get), and a new record where there is none.
     pub(crate) fn get_or_new(&self, key: SocketKey, peer: Endpoint) -> Arc<Record> {
         let kept = self.get_or_insert(key, Some(peer));

@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
 
-/// A number that differs between a process and the children it forks. It is never zero.
+/// The generations there have been up to this process, in memory that its children have a copy of.
+static LAST: AtomicU32 = AtomicU32::new(0);
+
+/// A number that differs between a process, the children it forks, and theirs. It is never zero.
 pub(crate) fn generation() -> u32 {
     static PAGE: OnceLock<Option<&'static AtomicU32>> = OnceLock::new();
     match PAGE.get_or_init(map) {
@@ -22,11 +25,13 @@ pub(crate) fn generation() -> u32 {
 fn current(cell: &AtomicU32) -> u32 {
     match cell.load(Ordering::Relaxed) {
         0 => {
-            // A child, or the first call. The pid tells them apart: a child cannot have the pid
-            // of its living parent.
-            let pid = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs();
-            cell.store(pid, Ordering::Relaxed);
-            pid
+            // A child, or the first call. Not the pid: a grandchild may have that of one who was.
+            let next = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1).max(1);
+            // Another thread of this process may have been first.
+            match cell.compare_exchange(0, next, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => next,
+                Err(first) => first,
+            }
         }
         generation => generation,
     }

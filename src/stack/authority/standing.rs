@@ -36,7 +36,7 @@ impl NamesWait {
         deadline: Option<Instant>,
         now: Instant,
     ) -> Result<Option<Instant>, Error> {
-        match stack.inner.authority.decide(socket, PartnerStack::Own)? {
+        match stack.inner().authority.decide(socket, PartnerStack::Own)? {
             Standing::Authorized => Ok(None),
             Standing::NamesPending if deadline.is_some_and(|at| at <= now) => {
                 Err(Error::new(ErrorKind::TimedOut))
@@ -74,7 +74,7 @@ impl Stack {
         if request.is_empty() {
             return Ok(Standing::Authorized);
         }
-        self.inner.authority.decide(socket, partner)
+        self.inner().authority.decide(socket, partner)
     }
 
     /// As [`authorize`](Self::authorize) for a partner in the own stack, for who does not wait:
@@ -86,10 +86,10 @@ impl Stack {
         request: PartnerRequest,
     ) -> Result<(), Error> {
         // Before every saved answer, so that what is usual costs no more than this.
-        if request.is_empty() || self.inner.authority.everybody_passes() {
+        if request.is_empty() || self.inner().authority.everybody_passes() {
             return Ok(());
         }
-        match self.inner.authority.decide_anew(socket, PartnerStack::Own)? {
+        match self.inner().authority.decide_anew(socket, PartnerStack::Own)? {
             Standing::Authorized => Ok(()),
             Standing::NamesPending => Err(Error::new(ErrorKind::InProgress)),
         }
@@ -99,7 +99,7 @@ impl Stack {
     #[must_use]
     #[doc(alias = "EZBDOMAIN")]
     pub fn security_domain(&self) -> Option<SecurityDomain> {
-        self.inner.authority.security_domain()
+        self.inner().authority.security_domain()
     }
 
     /// The resource that guards the credentials of this stack's partners:
@@ -110,13 +110,13 @@ impl Stack {
     ///
     /// [`ResourceError`] where the host's name is none that a resource can have.
     pub fn resource(&self) -> Result<Resource, ResourceError> {
-        self.inner.authority.current().resource.clone()
+        self.inner().authority.current().resource.clone()
     }
 
     /// Which policy is in force now, and what is wrong with its file, if anything.
     #[must_use]
     pub fn policy_status(&self) -> PolicyStatus {
-        self.inner.authority.status()
+        self.inner().authority.status()
     }
 
     /// Reads the policy file now. Without this call a change is noticed by the first set or get
@@ -130,6 +130,6 @@ impl Stack {
     /// [`PolicyFileError`] where the file cannot be read, is no policy, or is gone. The policy that
     /// was in force stays in force; where there was none, nobody is authorized.
     pub fn reload_policy(&self) -> Result<(), PolicyFileError> {
-        self.inner.authority.reload()
+        self.inner().authority.reload()
     }
 }

@@ -138,7 +138,11 @@ fn the_latest_word_of_the_builder_counts() {
     assert_eq!(embedded.policy_status().in_force(), PolicyInForce::Embedded);
     assert_eq!(embedded.policy_status().file(), None);
     assert!(embedded.reload_policy().is_ok());
-    assert_eq!(embedded.inner.authority.pass.load(Ordering::Relaxed), u64::MAX, "no clock is read");
+    assert_eq!(
+        embedded.inner().authority.pass.load(Ordering::Relaxed),
+        u64::MAX,
+        "no clock is read"
+    );
 }
 
 #[test]
