@@ -26,7 +26,7 @@ pub(super) struct Packet {
     /// The packet was longer than `bytes`.
     pub(super) cut: bool,
     pub(super) passed: Vec<OwnedFd>,
-    /// More were passed than were taken in.
+    /// More were passed than were taken in: too many, or this process may have no more.
     pub(super) more_passed: bool,
 }
 

@@ -345,10 +345,18 @@ impl Visit {
         door.stir();
         let limits = agent.rules.limits();
         let unclosed = &self.caller.user.unclosed;
+        let nothing_taken_in = packet.more_passed && packet.passed.is_empty();
         let lent: Vec<Lent> =
             packet.passed.into_iter().map(|one| door.closer.lend(one, unclosed)).collect();
         let number = protocol::number(&packet.bytes).unwrap_or(0);
         let refuse = |kind, what: &str| agent.refuse(&self.caller, number, kind, what);
+        if nothing_taken_in {
+            // Not the caller's fault.
+            let what = "the agent has no descriptor left for the socket that was passed; raise \
+                        LimitNOFILE= of its unit, or ask again later";
+            self.send(socket, &refuse("out-of-descriptors", what)).await?;
+            return Ok(1);
+        }
         let question = if packet.cut {
             Err(format!("a question has at most {} bytes, more came", protocol::MAX_QUESTION))
         } else {
