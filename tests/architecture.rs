@@ -102,6 +102,20 @@ const UNIX_SOCKETS: &[&str] = &[
     "src/kernel/sys/peer.rs",
 ];
 
+/// Where the wall clock is read: what is written down for people, and certificates, which are made
+/// by it. Nothing else that waits goes by it, since it jumps.
+const WALL_CLOCK: &[&str] = &[
+    "src/agent/audit/mod.rs",
+    "src/agent/ca/authority.rs",
+    "src/agent/ca/issue.rs",
+    "src/agent/identity/files.rs",
+    "src/agent/identity/handshake.rs",
+    "src/agent/identity/mod.rs",
+    "src/agent/identity/svid.rs",
+    "src/agent/identity/workload.rs",
+    "src/agent/peers/trust.rs",
+];
+
 const LONGEST_ROOM: usize = 600;
 
 fn sources() -> Vec<(String, String)> {
@@ -201,6 +215,16 @@ fn unsafe_code_is_where_it_is_said_to_be() {
     for (name, text) in sources() {
         let has = code(&text).contains("unsafe {");
         assert_eq!(has, UNSAFE.contains(&name.as_str()), "{name}");
+    }
+}
+
+#[test]
+fn the_wall_clock_is_read_where_it_is_said_to_be() {
+    let reads = ["SystemTime::now", "UNIX_EPOCH.elapsed", "CLOCK_REALTIME", "ClockId::Realtime"];
+    for (name, text) in sources() {
+        let code = code(&text);
+        let read = reads.iter().any(|read| code.contains(read));
+        assert!(is_test(&name) || read == WALL_CLOCK.contains(&name.as_str()), "{name}");
     }
 }
 

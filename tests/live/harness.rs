@@ -6,8 +6,12 @@
 #[cfg(feature = "agent")]
 mod agent;
 mod closed;
+#[path = "../../benches/support/counting.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with the benchmarks")]
+mod counting;
 mod crowds;
 mod devices;
+mod faults;
 #[cfg(feature = "agent")]
 mod hosts;
 mod interface;
@@ -43,6 +47,9 @@ enum Needs {
 /// One test: its name and what it runs, in a new namespace.
 type Test = (&'static str, Needs, fn());
 
+/// What a test runs in a process of its own, by name; see [`faults`].
+type Scene = (&'static str, fn());
+
 /// Names tests after their functions.
 macro_rules! tests {
     ($($(#[$needs:ident])? $name:ident),* $(,)?) => {
@@ -65,6 +72,7 @@ pub(crate) fn main() -> ExitCode {
         closed::TESTS,
         crowds::TESTS,
         devices::TESTS,
+        &faults::tests(),
         interface::TESTS,
         listeners::TESTS,
         mptcp::TESTS,

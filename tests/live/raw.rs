@@ -1,7 +1,7 @@
 //! System calls that no crate at hand has a safe function for.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 /// setsockopt(2) of an option that is an `int`.
 #[allow(unsafe_code, reason = "neither socket2 nor rustix has these options")]
@@ -64,11 +64,27 @@ pub(crate) fn has_option(socket: &impl AsFd, level: i32, option: i32) -> bool {
     result == 0
 }
 
+/// close(2) of a number that somebody else goes on using.
+#[allow(unsafe_code, reason = "the point is to close what is in use")]
+pub(crate) fn close_in_use(number: i32) {
+    // SAFETY: touches no memory. That the owner of the number must bear it is what is tested.
+    let result = unsafe { libc::close(number) };
+    assert_eq!(result, 0, "{}", io::Error::last_os_error());
+}
+
+/// What is open under this number now.
+#[allow(unsafe_code, reason = "a number of another owner is looked at")]
+pub(crate) fn borrowed(number: i32) -> BorrowedFd<'static> {
+    // SAFETY: whatever it is, it is only looked at; a number that is not open gets an error.
+    unsafe { BorrowedFd::borrow_raw(number) }
+}
+
 /// Runs `ask` in a forked child, which ends with 0 where it is true.
 #[allow(unsafe_code, reason = "fork(2) is what is tested")]
 pub(crate) fn in_forked_child(ask: impl FnOnce() -> bool) -> io::Result<libc::pid_t> {
-    // SAFETY: the calling process has one thread, so no lock is held by another; the child leaves
-    // by _exit(2), without running what belongs to the parent.
+    // SAFETY: the C library makes its allocator usable in the child, also where other threads of
+    // the parent were in it; what else the child may touch is what is tested. It leaves by
+    // _exit(2), without running what belongs to the parent.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => {

@@ -25,6 +25,7 @@ pub(crate) fn main() -> ExitCode {
     nix::unistd::alarm::set(LIFETIME);
     match std::env::var(ROLE).as_deref() {
         Ok("puppet") => puppet(),
+        Ok("scene") => super::faults::act(),
         // Holds its standard input, which is a socket, until it is killed or its puppet ends.
         Ok("holder") => {
             rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
@@ -203,6 +204,9 @@ impl State {
             ("nonblocking", []) => socket.set_nonblocking(true).and_then(|()| done()),
             ("bind", [at]) => socket.bind(&address(at).into()).and_then(|()| done()),
             ("listen", []) => socket.listen(1024).and_then(|()| done()),
+            ("listen-for", [waiting]) => {
+                socket.listen(waiting.parse().unwrap()).and_then(|()| done())
+            }
             ("connect", [to]) => socket.connect(&address(to).into()).and_then(|()| done()),
             ("disconnect", []) => Ok(rustix::net::connect_unspec(socket).map(|()| String::new())?),
             ("send", [text]) => socket.send(text.as_bytes()).and_then(|_| done()),

@@ -129,8 +129,33 @@ impl Partnerd {
 
     /// Starts the program, and waits until it answers.
     pub(crate) fn run(&self) {
+        self.run_as(self.command());
+    }
+
+    /// The same in a mount namespace of its own, in which a folder of its files is a disk of this
+    /// size: `8m`.
+    pub(crate) fn run_on_a_disk(&self, folder: &str, size: &str) {
+        let (inner, mounted) = (self.command(), self.file(folder));
+        fs::create_dir(&mounted).unwrap();
+        let script = format!(
+            "mount -t tmpfs -o size={size} none {} && exec \"$@\"",
+            mounted.to_str().unwrap()
+        );
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh"]);
+        command.arg(inner.get_program()).args(inner.get_args()).stdin(Stdio::null());
+        self.run_as(command);
+    }
+
+    /// A file of its folder, as the running program sees it.
+    pub(crate) fn file_within(&self, name: &str) -> PathBuf {
+        let path = self.file(name);
+        Path::new(&format!("/proc/{}/root", self.pid())).join(path.strip_prefix("/").unwrap())
+    }
+
+    fn run_as(&self, mut command: Command) {
         let log = fs::File::create(self.file("log")).unwrap();
-        let child = self.command().stderr(log).spawn().unwrap();
+        let child = command.stderr(log).spawn().unwrap();
         *self.child.lock().unwrap() = Some(child);
         eventually("partnerd answers", || {
             let mut child = self.child.lock().unwrap();

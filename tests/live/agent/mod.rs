@@ -18,6 +18,8 @@ mod role;
 mod sandboxes;
 mod served;
 mod speaker;
+mod starved;
+mod taken;
 mod tokens;
 mod trust;
 mod twins;
@@ -26,7 +28,12 @@ mod views;
 
 pub(crate) use role::Asker;
 
-use super::Test;
+use super::{Scene, Test};
+
+/// What is run in a process of its own.
+pub(crate) fn scenes() -> Vec<Scene> {
+    [starved::SCENES, taken::SCENES].concat()
+}
 
 pub(crate) fn tests() -> Vec<Test> {
     [
@@ -43,6 +50,9 @@ pub(crate) fn tests() -> Vec<Test> {
         restarts::TESTS,
         sandboxes::TESTS,
         served::TESTS,
+        starved::TESTS,
+        starved::SCENE_TESTS,
+        taken::TESTS,
         tokens::TESTS,
         trust::TESTS,
         twins::TESTS,
