@@ -17,18 +17,41 @@ pub(crate) fn overflow_id(uid_map: Option<&str>, overflow: Option<&str>) -> Opti
     if uid_map.is_some_and(maps_everything) {
         return None;
     }
-    Some(overflow.and_then(|text| text.trim().parse().ok()).unwrap_or(DEFAULT_OVERFLOW_ID))
+    Some(overflow.and_then(|text| number(text.trim())).unwrap_or(DEFAULT_OVERFLOW_ID))
 }
 
-/// Lines of: first uid inside, first uid outside, count. They do not overlap, so the counts add up.
+/// The ranges do not overlap, so the counts add up.
 fn maps_everything(uid_map: &str) -> bool {
-    let counts = uid_map.lines().map(|line| line.split_whitespace().nth(2)?.parse::<u64>().ok());
-    let mut sum = 0_u64;
-    for count in counts {
-        let Some(count) = count else { return false };
-        sum = sum.saturating_add(count);
-    }
-    sum >= ALL
+    let mapped =
+        |ranges: Vec<Range>| ranges.iter().map(|range| u64::from(range.count)).sum::<u64>();
+    ranges(uid_map).map(mapped).is_some_and(|sum| sum >= ALL)
+}
+
+/// Users that are mapped together, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Range {
+    /// The first, as the namespace has it.
+    pub(crate) inside: u32,
+    /// The first, as who reads the file has it.
+    pub(crate) outside: u32,
+    pub(crate) count: u32,
+}
+
+/// The lines of `/proc/<pid>/uid_map`; `None` where one is anything but three numbers.
+pub(crate) fn ranges(uid_map: &str) -> Option<Vec<Range>> {
+    let range = |line: &str| {
+        let mut words = line.split_ascii_whitespace().map(number);
+        let mut next = || words.next()?;
+        let range = Range { inside: next()?, outside: next()?, count: next()? };
+        words.next().is_none().then_some(range)
+    };
+    uid_map.lines().map(range).collect()
+}
+
+/// Digits alone: no sign, as the kernel writes none.
+fn number(text: &str) -> Option<u32> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits)
 }
 
 #[cfg(test)]
@@ -51,6 +74,10 @@ mod tests {
             (Some(""), Some("65534"), Some(65534)),
             (Some("0 0 many\n"), Some("65534"), Some(65534)),
             (Some("0 0\n0 0 4294967295"), Some("65534"), Some(65534)),
+            (Some("x y 4294967295\n"), Some("65534"), Some(65534)),
+            (Some("0 0 +4294967295\n"), Some("65534"), Some(65534)),
+            (Some("0 0 4294967295 1\n"), Some("65534"), Some(65534)),
+            (Some(single), Some("+7\n"), Some(65534)),
             (None, Some("65534"), Some(65534)),
             (None, None, Some(65534)),
         ];

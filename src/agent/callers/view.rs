@@ -10,6 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::PidfdFlags;
 
 use crate::kernel::sys;
+use crate::kernel::user_namespace::{Range, ranges};
 
 /// How a caller sees numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,13 +26,6 @@ pub(crate) enum View {
 /// Which number each user of the agent's namespace has in another one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct UserMap(Vec<Range>);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Range {
-    inside: u32,
-    outside: u32,
-    count: u32,
-}
 
 impl View {
     /// That of the process which connected `socket`; it has this number here.
@@ -87,18 +81,12 @@ impl UserMap {
         Self(vec![Range { inside: 0, outside: 0, count: u32::MAX }])
     }
 
-    /// Lines of `/proc/<pid>/uid_map` in user_namespaces(7): first inside, first outside, count.
-    fn parse(text: &str) -> Option<Self> {
-        let range = |line: &str| {
-            let mut words = line.split_ascii_whitespace().map(str::parse);
-            let mut next = || words.next()?.ok();
-            let range = Range { inside: next()?, outside: next()?, count: next()? };
-            words.next().is_none().then_some(range)
-        };
-        text.lines().map(range).collect::<Option<_>>().map(Self)
+    /// From the text of `/proc/<pid>/uid_map`; see user_namespaces(7).
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        ranges(text).map(Self)
     }
 
-    fn inside(&self, uid: u32) -> Option<u32> {
+    pub(super) fn inside(&self, uid: u32) -> Option<u32> {
         self.0.iter().find_map(|range| {
             let at = uid.checked_sub(range.outside).filter(|at| *at < range.count)?;
             // 4294967295 is nobody.
@@ -154,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_map_that_is_no_map_is_none() {
-        for text in ["0 0", "0 0 many", "-1 0 1", "0 0 4294967296", "0 0 1 1", "\n"] {
+        for text in ["0 0", "0 0 many", "-1 0 1", "+1 0 1", "0 0 4294967296", "0 0 1 1", "\n"] {
             assert_eq!(UserMap::parse(text), None, "{text:?}");
         }
         // Not written yet: nobody is known there.
