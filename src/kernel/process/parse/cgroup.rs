@@ -9,6 +9,9 @@ use std::path::PathBuf;
 
 use super::whole_lines;
 
+/// The path of the root, and what every other one begins with.
+const ROOT: &[u8] = b"/";
+
 /// What `/proc/<pid>/cgroup` tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cgroup {
@@ -25,12 +28,12 @@ pub(crate) struct Cgroup {
 /// The unified hierarchy speaks first; where it has the process in its root, as on hosts with
 /// version 1 hierarchies, the one named `systemd`, then any other, in the order listed.
 pub(crate) fn cgroup(text: &[u8]) -> Cgroup {
-    let paths = || whole_lines(text).filter_map(entry).filter(|(_, path)| *path != b"/");
+    let paths = || whole_lines(text).filter_map(entry).filter(|(_, path)| *path != ROOT);
     let chosen = paths()
         .find(|(controllers, _)| controllers.is_empty())
         .or_else(|| paths().find(|(controllers, _)| *controllers == b"name=systemd"))
         .or_else(|| paths().next())
-        .map(|(_, path)| path.strip_suffix(b" (deleted)").unwrap_or(path));
+        .map(|(_, path)| path);
     Cgroup {
         path: chosen.map(|path| OsString::from_vec(path.to_vec()).into()),
         unit: chosen.and_then(unit),
@@ -42,7 +45,8 @@ pub(crate) fn cgroup(text: &[u8]) -> Cgroup {
 fn entry(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut parts = line.splitn(3, |&byte| byte == b':');
     let (_hierarchy, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
-    path.starts_with(b"/").then_some((controllers, path))
+    let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
+    path.starts_with(ROOT).then_some((controllers, path))
 }
 
 /// The unit of the system's manager: the first component that is no slice.
@@ -109,6 +113,7 @@ mod tests {
             ("0::/gone.service (deleted)\n", Some("/gone.service")),
             ("0::/../outside\n", Some("/../outside")),
             ("0::/\n", None),
+            ("0::/ (deleted)\n", None),
             ("0::/cut.serv", None),
             ("0::relative\n", None),
             ("0:/x\n", None),

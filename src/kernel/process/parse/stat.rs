@@ -46,6 +46,8 @@ pub(crate) fn stat(text: &[u8]) -> Option<Stat> {
 
 /// The kernel prints the device number as a signed integer, zero for none.
 fn terminal(text: &[u8]) -> Option<Option<u32>> {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    decimal::<u32>(digits)?;
     let number: i32 = std::str::from_utf8(text).ok()?.parse().ok()?;
     Some((number != 0).then_some(number.cast_unsigned()))
 }
@@ -101,6 +103,26 @@ mod tests {
             assert_eq!(stat(&whole[..length]), None, "{length}");
         }
         assert!(stat(&whole[..start + 7]).is_some());
+    }
+
+    #[test]
+    fn a_terminal_is_a_number_that_may_be_negative() {
+        let with = |terminal: &str| {
+            let text = String::from_utf8(with_name(b"a")).unwrap().replace("34817", terminal);
+            stat(text.as_bytes()).map(|stat| stat.terminal)
+        };
+        for (text, terminal) in [
+            ("0", Some(None)),
+            ("-1", Some(Some(u32::MAX))),
+            ("-2147483648", Some(Some(1 << 31))),
+            ("2147483648", None),
+            ("+5", None),
+            ("-", None),
+            ("--1", None),
+            ("", None),
+        ] {
+            assert_eq!(with(text), terminal, "{text:?}");
+        }
     }
 
     #[test]
