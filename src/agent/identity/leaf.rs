@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustls::pki_types::CertificateDer;
+use webpki::EndEntityCert;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{ExtendedKeyUsage, GeneralName, KeyUsage};
 use x509_parser::prelude::FromDer;
@@ -71,6 +73,12 @@ impl Leaf {
         }
         let [uri] = uris.as_slice() else { return Err(Refused::Names(uris.len())) };
         let name = PeerName::parse(uri).map_err(Refused::Name)?;
+        // The library that proves who issued it must read the same; what it cannot read it refuses.
+        let proven = CertificateDer::from(der);
+        let proven = EndEntityCert::try_from(&proven);
+        if proven.is_ok_and(|proven| !proven.valid_uri_names().eq([*uri])) {
+            return Err(malformed("one with names that are not in DER"));
+        }
 
         let validity = certificate.validity();
         let (not_before, not_after) = (time(validity.not_before), time(validity.not_after));
