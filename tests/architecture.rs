@@ -62,6 +62,7 @@ const PURE: &[&str] = &[
     "src/kernel/sequence",
     "src/kernel/nsid.rs",
     "src/agent/callers/pace.rs",
+    "src/agent/packet.rs",
     "src/kernel/sock_diag.rs",
     "src/kernel/netlink.rs",
     "src/kernel/route.rs",

@@ -7,6 +7,7 @@
 //! run       ── the program: arguments, configuration, signals, the service manager
 //! server    ── the door: connections, limits, questions in and answers out
 //!   door      the system calls on the Unix socket      callers  who asks, and how much
+//!   packet    what a packet asks
 //! question  ── one question: policy, lookup, token, answer
 //!   rules     what a reload changes                    outcome  what it comes to, in words
 //!   lookup    where the partner is                     stacks   the namespaces of this host
@@ -33,6 +34,7 @@ mod lookup;
 mod metrics;
 mod observer;
 mod outcome;
+mod packet;
 mod peers;
 mod privileges;
 mod question;

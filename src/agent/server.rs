@@ -23,6 +23,7 @@ use super::identity::Identity;
 use super::lookup::Lookup;
 use super::metrics::Metrics;
 use super::observer::PeerObserver;
+use super::packet::Came;
 use super::peers::{Introduce, Listener};
 use super::question::{self, Agent};
 use super::stacks::{Stacks, Unavailable};
@@ -357,22 +358,15 @@ impl Visit {
             self.send(socket, &refuse("out-of-descriptors", what)).await?;
             return Ok(1);
         }
-        let question = if packet.cut {
-            Err(format!("a question has at most {} bytes, more came", protocol::MAX_QUESTION))
-        } else {
-            Question::decode(&packet.bytes).map_err(|error| error.to_string())
+        let came = Came {
+            bytes: &packet.bytes,
+            cut: packet.cut,
+            passed: lent,
+            more_passed: packet.more_passed,
         };
-        let lent = match (<[Lent; 1]>::try_from(lent), packet.more_passed) {
-            (Ok([one]), false) => Ok(one),
-            (Ok(_), true) => Err("one descriptor goes with a question, more came".to_owned()),
-            (Err(others), _) => {
-                Err(format!("one descriptor goes with a question, {} came", others.len()))
-            }
-        };
-        let (question, lent) = match (question, lent) {
-            (Ok(question), Ok(lent)) => (question, lent),
-            (Err(what), _) | (Ok(_), Err(what)) => {
-                let what = format!("{what}; ask by the library, or as partnerd.proto describes");
+        let (question, lent) = match came.question() {
+            Ok(asked) => asked,
+            Err(what) => {
                 self.send(socket, &refuse("malformed", &what)).await?;
                 return Ok(NO_QUESTION);
             }
