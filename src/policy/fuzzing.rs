@@ -7,6 +7,7 @@ use super::access::Access;
 use super::caller::{Caller, Group};
 use super::decision::PartnerStack;
 use super::error::PolicyError;
+use super::model::{self, AnyCaller, AnyProfile, AnySubject};
 use super::name::ProfileName;
 use super::profile::{Profile, Subject};
 use super::resource::Resource;
@@ -53,6 +54,87 @@ pub fn check_match(data: &[u8]) -> bool {
         assert_eq!(fast_match(&name, &resource), Some(fast), "{name} and {resource}");
     }
     true
+}
+
+/// Takes `data` as a caller, a resource and a policy of the model's world. Returns whether some
+/// profile covers the resource.
+pub fn check_decision(data: &[u8]) -> bool {
+    let mut choices = Choices(data);
+    let caller = choices.caller();
+    let forget = choices.one(&[0, 1, 2, 3, 4, 5, 6, 7]);
+    let nameless = choices.below(16);
+    let partly = caller.clone().forgotten(forget, [1, 2, 4, 8].map(|bit| nameless & bit != 0));
+    let name = choices.several(1, 4, |it| it.one(&["A", "B", "AB", "BA", "ABB", "a"])).join(".");
+    let profiles = model::distinct(choices.several(0, 7, Choices::profile));
+
+    let text = model::render(&profiles);
+    let (policy, resource) = (Policy::parse("model.toml", &text), name.parse());
+    let (Ok(policy), Ok(resource)) = (policy, resource) else {
+        unreachable!("no policy, or no resource {name}:\n{text}")
+    };
+    let expected = profiles
+        .iter()
+        .filter(|profile| slow_match(&profile.name, &name))
+        .min_by_key(|profile| model::order_key(&profile.name));
+    let chosen = policy.profile_for(&resource).map(Profile::name);
+    assert_eq!(chosen, expected.map(|profile| profile.name.as_str()), "{name} in\n{text}");
+
+    let authorized = |caller: &AnyCaller| caller.ask(&policy, &resource).0;
+    let obvious = |caller: &AnyCaller| expected.is_some_and(|it| model::obvious(it, caller));
+    assert_eq!(authorized(&caller), obvious(&caller), "{caller:?} to {name} by\n{text}");
+    // Who is partly known gets what all would get whom it could be.
+    let all = model::completions(&partly).all(|caller| obvious(&caller));
+    assert_eq!(authorized(&partly), all, "{partly:?} to {name} by\n{text}");
+    expected.is_some()
+}
+
+/// Each byte is one choice; where there is none left it is the first.
+struct Choices<'a>(&'a [u8]);
+
+impl Choices<'_> {
+    fn below(&mut self, end: usize) -> usize {
+        let Some((first, rest)) = self.0.split_first() else { return 0 };
+        self.0 = rest;
+        usize::from(*first) % end
+    }
+
+    fn one<T: Copy>(&mut self, of: &[T]) -> T {
+        let at = self.below(of.len());
+        of.get(at).copied().unwrap_or_else(|| unreachable!("one of several"))
+    }
+
+    fn several<T>(&mut self, least: usize, most: usize, one: impl Fn(&mut Self) -> T) -> Vec<T> {
+        let count = least + self.below(most - least + 1);
+        (0..count).map(|_| one(self)).collect()
+    }
+
+    fn caller(&mut self) -> AnyCaller {
+        let (uid, user) = (self.one(&model::IDS), Some(self.one(&model::NAMES)));
+        let group = |it: &mut Self| (it.one(&model::IDS), Some(it.one(&model::NAMES)));
+        AnyCaller { uid, user, groups: Some(self.several(0, 3, group)) }
+    }
+
+    fn profile(&mut self) -> AnyProfile {
+        let mut qualifiers = self.several(1, 4, |it| it.one(&model::QUALIFIERS));
+        let double_star = self.below(10);
+        if double_star <= qualifiers.len() {
+            qualifiers.insert(double_star, "**");
+        }
+        let name = qualifiers.join(".");
+        let uacc = self.one(&model::ACCESS);
+        let permits = self.several(0, 7, |it| (it.subject(), it.one(&model::ACCESS)));
+        AnyProfile { name, uacc, permits }
+    }
+
+    fn subject(&mut self) -> AnySubject {
+        let key = self.one(&["user", "uid", "group", "gid"]);
+        let which = self.below(model::NAMED);
+        let value = match (key, model::IDS.get(which), model::NAMES.get(which)) {
+            ("uid" | "gid", Some(id), _) => id.to_string(),
+            (_, _, name) => (*name.unwrap_or(&"other")).to_owned(),
+        };
+        AnySubject { key, value }
+    }
 }
 
 /// What the crate's matcher says, or `None` if one of the names is not valid.

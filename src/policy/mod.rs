@@ -49,6 +49,8 @@ mod error;
 mod file;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+#[cfg(any(test, fuzzing))]
+mod model;
 mod name;
 mod profile;
 mod render;

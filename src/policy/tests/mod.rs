@@ -1,4 +1,4 @@
 //! What holds for every policy and every caller, against a model written in the most obvious way.
 
-mod model;
 mod properties;
+mod random;

@@ -1,10 +1,10 @@
 //! What holds for every policy and every caller.
 
-use super::model::{
-    ACCESS, AnyCaller, AnyProfile, completions, guarded, obvious, policy, profile_name, render,
-    resource, subject,
-};
+use super::random::{guarded, policy, profile_name, resource, subject};
 use crate::policy::fuzzing::{check_file, check_match, fast_match, slow_match};
+use crate::policy::model::{
+    ACCESS, AnyCaller, AnyProfile, completions, obvious, order_key, render,
+};
 use crate::policy::{Caller, Group, PartnerStack, Policy, Resource, SecurityDomain};
 use proptest::prelude::*;
 
@@ -15,20 +15,6 @@ fn read(profiles: &[AnyProfile]) -> Policy {
 
 fn authorized(policy: &Policy, caller: &AnyCaller, resource: &Resource) -> bool {
     caller.ask(policy, resource).0
-}
-
-/// The name with each character replaced so that names compare as text: the order of the manual,
-/// written in another way than the crate does.
-fn order_key(name: &str) -> String {
-    let name = name.to_ascii_uppercase();
-    let name = match name.strip_suffix("**") {
-        Some(start) => format!("{start}\u{f5}"),
-        None => match name.strip_suffix('*') {
-            Some(start) => format!("{start}\u{f3}"),
-            None => name,
-        },
-    };
-    name.replace("**", "\u{f4}").replace('*', "\u{f2}").replace('%', "\u{f1}")
 }
 
 proptest! {

@@ -1,22 +1,29 @@
-//! Random policies and callers from a world so small that they meet, and what should come out,
-//! written in the most obvious way.
+//! Policies and callers of a world so small that they meet, and what should come out, written in the
+//! most obvious way: for the property tests and for the fuzzer.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "only what checks the crate is here, and says what it expects"
+)]
 
 use std::fmt::Write as _;
 
-use crate::policy::{Caller, Group, PartnerStack, Policy, Resource};
-use proptest::collection::vec;
-use proptest::prelude::*;
-use proptest::sample::select;
+use super::{Caller, Group, PartnerStack, Policy, Resource};
 
 /// The access words, lowest first.
 pub(crate) const ACCESS: [&str; 5] = ["NONE", "READ", "UPDATE", "CONTROL", "ALTER"];
 
 /// The accounts that entries speak of, and with `other` one that none does. Users and groups
 /// share names and numbers, to notice when they are taken for each other.
-const NAMES: [&str; 4] = ["ann", "bob", "cat", "other"];
-const IDS: [u32; 4] = [1, 2, 3, 99];
+pub(crate) const NAMES: [&str; 4] = ["ann", "bob", "cat", "other"];
+pub(crate) const IDS: [u32; 4] = [1, 2, 3, 99];
 /// How many of them entries speak of.
-const NAMED: usize = 3;
+pub(crate) const NAMED: usize = 3;
+
+/// Qualifiers of profile names, the wildcard `**` left out.
+pub(crate) const QUALIFIERS: [&str; 14] =
+    ["A", "B", "AB", "b", "aB", "%", "A%", "%%", "%B", "*", "*", "A*", "AB*", "%B*"];
 
 /// A caller, as far as it is known.
 #[derive(Clone, Debug)]
@@ -48,127 +55,23 @@ impl AnySubject {
     }
 }
 
-/// Qualifiers of profile names, the wildcard `**` left out.
-const QUALIFIERS: [&str; 14] =
-    ["A", "B", "AB", "b", "aB", "%", "A%", "%%", "%B", "*", "*", "A*", "AB*", "%B*"];
-
-pub(crate) fn profile_name() -> impl Strategy<Value = String> {
-    (vec(select(&QUALIFIERS[..]), 1..5), proptest::option::of(0_usize..5)).prop_map(
-        |(mut name, double_star)| {
-            if let Some(at) = double_star {
-                name.insert(at.min(name.len()), "**");
-            }
-            name.join(".")
-        },
-    )
-}
-
-pub(crate) fn resource() -> impl Strategy<Value = String> {
-    vec(select(&["A", "B", "AB", "BA", "ABB", "a", "*", "%"][..]), 1..5)
-        .prop_map(|qualifiers| qualifiers.join("."))
-}
-
-pub(crate) fn subject() -> impl Strategy<Value = AnySubject> {
-    (select(&["user", "uid", "group", "gid"][..]), 0..NAMED).prop_map(|(key, which)| AnySubject {
-        key,
-        value: if key.ends_with("id") { IDS[which].to_string() } else { NAMES[which].to_owned() },
-    })
-}
-
-fn access() -> impl Strategy<Value = &'static str> {
-    // NONE as often as all grants together.
-    prop_oneof![Just("NONE"), select(&ACCESS[1..])]
-}
-
-/// Any policy.
-pub(crate) fn policy() -> impl Strategy<Value = Vec<AnyProfile>> {
-    profiles(profile_name())
-}
-
-/// A resource and a policy, most of whose profiles cover it.
-pub(crate) fn guarded() -> impl Strategy<Value = (Vec<AnyProfile>, String)> {
-    vec(select(&["A", "B", "AB", "BA", "a"][..]), 1..5).prop_flat_map(|qualifiers| {
-        let resource = qualifiers.join(".");
-        let name = prop_oneof![4 => covering(qualifiers), 1 => profile_name()];
-        (profiles(name), Just(resource))
-    })
-}
-
-/// A profile name that covers this resource.
-fn covering(qualifiers: Vec<&'static str>) -> impl Strategy<Value = String> {
-    let count = qualifiers.len();
-    (vec(0..6_u8, count), 0..4_u8, 0..=count, 0..=count).prop_map(
-        move |(changes, ending, one, other)| {
-            let mut name: Vec<String> = qualifiers
-                .iter()
-                .zip(changes)
-                .map(|(qualifier, change)| match change {
-                    0 => "*".to_owned(),
-                    1 => "%".repeat(qualifier.len()),
-                    2 => format!("{}*", &qualifier[..1]),
-                    3 => format!("%{}", &qualifier[1..]),
-                    _ => (*qualifier).to_owned(),
-                })
-                .collect();
-            let (from, to) = (one.min(other), one.max(other));
-            match ending {
-                0 => drop(name.splice(from..to, ["**".to_owned()])),
-                1 => drop(name.splice(from.min(count - 1).., ["*".to_owned()])),
-                _ => {}
-            }
-            name.join(".")
-        },
-    )
-}
-
-fn profiles(name: impl Strategy<Value = String>) -> impl Strategy<Value = Vec<AnyProfile>> {
-    let profile =
-        (name, access(), vec((subject(), access()), 0..8)).prop_map(|(name, uacc, listed)| {
-            let mut permits: Vec<(AnySubject, _)> = Vec::new();
-            for (subject, access) in listed {
-                if !permits.iter().any(|(other, _)| other.same_entry(&subject)) {
-                    permits.push((subject, access));
-                }
-            }
-            AnyProfile { name, uacc, permits }
-        });
-    vec(profile, 0..8).prop_map(|listed| {
-        let mut profiles: Vec<AnyProfile> = Vec::new();
-        for profile in listed {
-            if !profiles.iter().any(|other| other.name.eq_ignore_ascii_case(&profile.name)) {
-                profiles.push(profile);
+impl AnyCaller {
+    /// The caller, with less known about it.
+    pub(crate) fn forgotten(mut self, forget: u8, nameless: [bool; 4]) -> Self {
+        match forget {
+            0 => self.uid = 65534,
+            1 | 2 => self.groups = None,
+            _ => {}
+        }
+        if forget.is_multiple_of(2) {
+            self.user = None;
+        }
+        for (group, nameless) in self.groups.iter_mut().flatten().zip(nameless) {
+            if nameless {
+                group.1 = None;
             }
         }
-        profiles
-    })
-}
-
-impl AnyCaller {
-    pub(crate) fn known() -> impl Strategy<Value = AnyCaller> {
-        let group =
-            (select(&IDS[..]), select(&NAMES[..])).prop_map(|(gid, name)| (gid, Some(name)));
-        (select(&IDS[..]), select(&NAMES[..]), vec(group, 0..4)).prop_map(|(uid, user, groups)| {
-            AnyCaller { uid, user: Some(user), groups: Some(groups) }
-        })
-    }
-
-    pub(crate) fn partly_known() -> impl Strategy<Value = AnyCaller> {
-        (Self::known(), 0..8_u8, any::<[bool; 4]>()).prop_map(|(mut caller, forget, nameless)| {
-            match forget {
-                0 => caller.uid = 65534,
-                1 | 2 => caller.groups = None,
-                _ => {}
-            }
-            if forget % 2 == 0 {
-                caller.user = None;
-            }
-            for (group, nameless) in caller.groups.iter_mut().flatten().zip(nameless) {
-                if nameless {
-                    group.1 = None;
-                }
-            }
-            caller
-        })
+        self
     }
 
     /// The decision, and the rule without its place in the file.
@@ -204,29 +107,21 @@ impl AnyCaller {
     }
 }
 
-impl AnyProfile {
-    /// The profile with its own name and those of its subjects spelled differently.
-    pub(crate) fn with_names(&self, spell: impl Fn(&str) -> String) -> AnyProfile {
-        let mut other = self.clone();
-        other.name = spell(&self.name);
-        for (subject, _) in &mut other.permits {
-            subject.value = spell(&subject.value);
-        }
-        other
-    }
-
-    /// The profile with every grant turned into this one.
-    pub(crate) fn with_grants(&self, grant: &'static str) -> AnyProfile {
-        let change = |access: &mut &'static str| {
-            if *access != "NONE" {
-                *access = grant;
+/// The profiles whose names differ, with the permits whose subjects do.
+pub(crate) fn distinct(listed: Vec<AnyProfile>) -> Vec<AnyProfile> {
+    let mut profiles: Vec<AnyProfile> = Vec::new();
+    for AnyProfile { name, uacc, permits: listed } in listed {
+        let mut permits: Vec<(AnySubject, _)> = Vec::new();
+        for (subject, access) in listed {
+            if !permits.iter().any(|(other, _)| other.same_entry(&subject)) {
+                permits.push((subject, access));
             }
-        };
-        let mut other = self.clone();
-        change(&mut other.uacc);
-        other.permits.iter_mut().for_each(|(_, access)| change(access));
-        other
+        }
+        if !profiles.iter().any(|other| other.name.eq_ignore_ascii_case(&name)) {
+            profiles.push(AnyProfile { name, uacc, permits });
+        }
     }
+    profiles
 }
 
 /// The policy file.
@@ -307,4 +202,18 @@ pub(crate) fn completions(caller: &AnyCaller) -> impl Iterator<Item = AnyCaller>
         }
     }
     all.into_iter()
+}
+
+/// The name with each character replaced so that names compare as text: the order of the manual,
+/// written in another way than the crate does.
+pub(crate) fn order_key(name: &str) -> String {
+    let name = name.to_ascii_uppercase();
+    let name = match name.strip_suffix("**") {
+        Some(start) => format!("{start}\u{f5}"),
+        None => match name.strip_suffix('*') {
+            Some(start) => format!("{start}\u{f3}"),
+            None => name,
+        },
+    };
+    name.replace("**", "\u{f4}").replace('*', "\u{f2}").replace('%', "\u{f1}")
 }
