@@ -49,15 +49,7 @@ fn check_answer(data: &[u8], pids: Pids) -> bool {
     match &answer.outcome {
         Outcome::Told(told) => check_told(told, pids),
         Outcome::NotYetAccepted => {}
-        Outcome::Refused(Refused::NotAuthorized(text) | Refused::Failed(text)) => {
-            check_text(text);
-        }
-        Outcome::Refused(
-            Refused::SecurityDomain
-            | Refused::NotConnected
-            | Refused::NotTcp
-            | Refused::Unidentified(_),
-        ) => {}
+        Outcome::Refused(refused) => check_refused(refused),
     }
     let bytes = answer.encode();
     assert!(bytes.len() <= MAX_ANSWER, "{} bytes", bytes.len());
@@ -67,6 +59,17 @@ fn check_answer(data: &[u8], pids: Pids) -> bool {
         "{again:?} of {answer:?}"
     );
     true
+}
+
+/// What it says is fit for a line of a log.
+pub(super) fn check_refused(refused: &Refused) {
+    match refused {
+        Refused::NotAuthorized(text) | Refused::Failed(text) => check_text(text),
+        Refused::SecurityDomain
+        | Refused::NotConnected
+        | Refused::NotTcp
+        | Refused::Unidentified(_) => {}
+    }
 }
 
 fn check_told(told: &Told, pids: Pids) {

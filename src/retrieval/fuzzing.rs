@@ -9,7 +9,7 @@ use super::{
     AgentSays, Elsewhere, Found, Holding, Name, Outcome, Retrieval, Step, TokenRead, TokenState,
 };
 use crate::error::{Error, ErrorKind, Reason};
-use crate::info::{Credentials, PartnerRequest, Routing};
+use crate::info::{Credentials, PartnerInfo, PartnerRequest, Routing};
 use crate::token::{ExecutionNode, Uid, UserToken};
 
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -34,16 +34,33 @@ struct World {
     retrieval: Retrieval,
     now: Instant,
     outcome: Outcome,
-    /// Where the kernel does not tell, who the agent says it is.
-    agent: Option<u32>,
+    /// What the agent comes to, where the kernel does not tell.
+    agent: Agent,
     name: Name,
     token: Option<UserToken>,
     /// The waiting get: what it requests, and until when.
     waiting: Option<(PartnerRequest, Option<Instant>)>,
     requested: bool,
+    /// All that was ever asked for.
+    asked: PartnerRequest,
     given: HashSet<u32>,
+    /// Somebody was found, if only where it is.
+    found: bool,
     refused: bool,
+    /// A failure that no get has reported yet.
+    failed: bool,
+    unaccepted: bool,
+    /// The last answer with somebody in it: what is saved.
+    saved: Option<Credentials>,
     answered: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Agent {
+    Pending,
+    Busy,
+    Absent,
+    Names(u32),
 }
 
 impl World {
@@ -52,13 +69,18 @@ impl World {
             retrieval: Retrieval::default(),
             now: Instant::now(),
             outcome: Outcome::NotYetAccepted,
-            agent: None,
+            agent: Agent::Pending,
             name: Name::Pending,
             token: None,
             waiting: None,
             requested: false,
+            asked: PartnerRequest::empty(),
             given: HashSet::new(),
+            found: false,
             refused: false,
+            failed: false,
+            unaccepted: false,
+            saved: None,
             answered: false,
         }
     }
@@ -71,6 +93,7 @@ impl World {
             0 => {
                 self.retrieval.handle_set(request);
                 self.requested = true;
+                self.asked |= request;
                 assert_eq!(self.retrieval.requested(), Some(request));
             }
             1 => {
@@ -100,7 +123,13 @@ impl World {
             14 => self.first_outcome(request),
             15 if with & 8 != 0 => {
                 self.outcome = elsewhere(with & 4 != 0);
-                self.agent = (with & 2 != 0).then_some(1_000 + u32::from(with & 1));
+                self.agent = match with & 2 {
+                    0 => Agent::Pending,
+                    _ => Agent::Names(1_000 + u32::from(with & 1)),
+                };
+            }
+            15 if with & 4 != 0 => {
+                self.agent = if with & 2 == 0 { Agent::Busy } else { Agent::Absent };
             }
             _ => self.retrieval.handle_wake(),
         }
@@ -108,12 +137,21 @@ impl World {
 
     /// An outcome that fits what was asked for, as the resolvers give it.
     fn answer_of_resolvers(&mut self, what: PartnerRequest) -> Outcome {
-        let Outcome::Found(found) = &self.outcome else {
-            if let Outcome::Failed(error) = &self.outcome {
+        assert!(self.asked.contains(what), "nobody asked for {what:?}");
+        let found = match &self.outcome {
+            Outcome::Found(found) => found,
+            Outcome::Failed(error) => {
                 self.refused |= error.kind() == ErrorKind::SecurityDomain;
+                self.failed = true;
+                return self.outcome.clone();
             }
-            return self.outcome.clone();
+            Outcome::NotYetAccepted => {
+                self.unaccepted = true;
+                return self.outcome.clone();
+            }
+            Outcome::Elsewhere(_) => return self.outcome.clone(),
         };
+        self.found = true;
         let uid = found.uid.filter(|_| what.contains(PartnerRequest::USER_ID));
         self.given.extend(uid);
         let token = match (what.contains(PartnerRequest::UTOKEN), found.uid) {
@@ -125,8 +163,20 @@ impl World {
 
     /// What the agent says. It may know nobody, and it may name another user than the kernel.
     fn answer_of_agent(&mut self, what: PartnerRequest) -> AgentSays {
-        let Some(uid) = self.agent else { return AgentSays::Pending };
+        assert!(self.asked.contains(what), "nobody asked for {what:?}");
+        let uid = match self.agent {
+            Agent::Pending => return AgentSays::Pending,
+            Agent::Busy => return AgentSays::Busy,
+            Agent::Absent => {
+                self.failed = true;
+                return AgentSays::Absent;
+            }
+            Agent::Names(uid) => uid,
+        };
         self.given.insert(uid);
+        self.found = true;
+        // Where the kernel has named another, nobody is.
+        self.failed |= self.owner_to_compare().is_some();
         let token = match what.contains(PartnerRequest::UTOKEN) {
             true => token(uid).map_or(TokenState::NotAskedFor, TokenState::Read),
             false => TokenState::NotAskedFor,
@@ -174,6 +224,7 @@ impl World {
     }
 
     fn poll(&mut self, request: PartnerRequest) {
+        self.asked |= request;
         let settled = self.retrieval.settled(request).is_some();
         let may_start = self.requested || self.retrieval.saved().is_some();
         let answer = match self.retrieval.begin_poll(request) {
@@ -197,6 +248,7 @@ impl World {
     }
 
     fn begin_wait(&mut self, request: PartnerRequest, timeout: Option<Duration>) {
+        self.asked |= request;
         let waits = self.waiting.is_some();
         // As the driver does: what is settled is answered without a wait.
         if let Some(answer) = self.retrieval.settled(request) {
@@ -206,6 +258,8 @@ impl World {
         match self.retrieval.begin_wait() {
             Ok(()) => {
                 assert!(!waits, "two gets wait");
+                // An old failure says nothing of now.
+                self.failed = false;
                 self.waiting = Some((request, timeout.and_then(|time| self.now.checked_add(time))));
             }
             Err(error) => {
@@ -216,6 +270,7 @@ impl World {
 
     fn first_outcome(&mut self, request: PartnerRequest) {
         if self.waiting.is_some() {
+            self.asked |= request;
             let outcome = self.answer_of_resolvers(request);
             self.retrieval.handle_first_outcome(request, outcome, PATIENCE, self.now);
         }
@@ -256,17 +311,16 @@ impl World {
         }
     }
 
-    /// An answer is complete for what was requested, and names nobody whom no resolver gave.
+    /// An answer is complete for what was requested, has nothing that nobody asked for, and names
+    /// nobody whom no resolver gave.
     fn check(&mut self, request: PartnerRequest, answer: &Result<Credentials, Error>) {
         let found = match answer {
             Ok(found) => found,
-            Err(error) => {
-                let refused = error.kind() == ErrorKind::SecurityDomain;
-                assert!(!refused || self.refused, "refused by nobody");
-                return;
-            }
+            Err(error) => return self.check_error(error),
         };
+        assert!(self.found, "an answer without a retrieval");
         assert!(found.covers.contains(request), "{found:?} for {request:?}");
+        assert!(self.asked.contains(found.covers), "nobody asked for {found:?}");
         let asked = found.covers.contains(PartnerRequest::USER_ID);
         assert_eq!(found.user.is_some(), asked, "{found:?}");
         assert_eq!(found.token.is_some(), found.covers.contains(PartnerRequest::UTOKEN));
@@ -274,6 +328,29 @@ impl World {
             assert!(self.given.contains(&user.uid()), "nobody gave {user}");
             assert!(!found.name_late || user.name().is_none() || found.process_user.is_some());
             self.answered = true;
+        }
+        let told = PartnerInfo::new(found.clone(), request);
+        assert_eq!(told.user().is_some(), request.contains(PartnerRequest::USER_ID));
+        assert_eq!(told.token().is_some(), request.contains(PartnerRequest::UTOKEN));
+        // What is saved stays, until more is asked for; then it is retrieved anew with the rest.
+        if let Some(saved) = self.saved.replace(found.clone()) {
+            assert!(found.covers.contains(saved.covers), "{found:?} after {saved:?}");
+            let same = found.user == saved.user && found.routing == saved.routing;
+            assert!(same || found.covers != saved.covers, "{found:?} after {saved:?}");
+        }
+    }
+
+    /// A failure was said by somebody, and is told once.
+    fn check_error(&mut self, error: &Error) {
+        let over = |(_, deadline): &(_, Option<Instant>)| deadline.is_some_and(|at| at <= self.now);
+        match (error.kind(), error.reason()) {
+            (ErrorKind::SecurityDomain, _) => assert!(self.refused, "refused by nobody"),
+            // What a get that does not wait may come to; `poll` looks at it.
+            (ErrorKind::NotRequested, _) => assert!(!self.requested && self.saved.is_none()),
+            (ErrorKind::InProgress | ErrorKind::AlreadyInProgress, _) => {}
+            (ErrorKind::TimedOut, _) => assert!(self.waiting.as_ref().is_some_and(over)),
+            (_, Some(Reason::NotYetAccepted)) => assert!(self.unaccepted, "nobody said {error}"),
+            _ => assert!(std::mem::take(&mut self.failed), "nobody said {error}, or it was told"),
         }
     }
 
@@ -285,7 +362,7 @@ impl World {
         let fresh = self.retrieval.step_under_way(self.now).is_none() && self.at_rest();
         let mut kernel_said_other = self.owner_to_compare().is_some_and(|owner| owner != LAST);
         self.outcome = found(LAST);
-        self.agent = Some(LAST);
+        self.agent = Agent::Names(LAST);
         self.name = Name::Known(Some(Arc::from("last")));
         self.token = token(LAST);
         self.begin_wait(all, None);
@@ -346,7 +423,8 @@ fn panic_of_a_loop() {
     assert_eq!(STEPS, 0, "more than {STEPS} steps without a wait");
 }
 
-fn found(uid: u32) -> Outcome {
+/// This user, in the same stack.
+pub(super) fn found(uid: u32) -> Outcome {
     Outcome::Found(Found {
         uid: Some(uid),
         name: None,

@@ -1,9 +1,9 @@
 //! What must hold for any bytes that claim to come from another agent.
 
-use super::super::fuzzing::{check_text, check_token, is_shorter};
+use super::super::fuzzing::{check_refused, check_text, check_token, is_shorter};
 use super::{Answer, Hello, MAX_FRAME, NOBODY_S, Outcome, Question, Told, split};
 use crate::info::PartnerRequest;
-use crate::protocol::{Malformed, Pids, Refused};
+use crate::protocol::{Malformed, Pids};
 use crate::token::UserToken;
 
 /// Reads `data` as frames, and as each of the messages. Returns whether it is one of them.
@@ -84,13 +84,7 @@ fn check_answer(answer: &Answer) -> bool {
     match &answer.outcome {
         Outcome::Told { told, end: _ } => check_told(told),
         Outcome::NotYetAccepted { end: _ } => {}
-        Outcome::Refused(Refused::NotAuthorized(text) | Refused::Failed(text)) => check_text(text),
-        Outcome::Refused(
-            Refused::SecurityDomain
-            | Refused::NotConnected
-            | Refused::NotTcp
-            | Refused::Unidentified(_),
-        ) => {}
+        Outcome::Refused(refused) => check_refused(refused),
     }
     let mut frame = Vec::new();
     answer.put(&mut frame);

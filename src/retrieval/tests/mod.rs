@@ -2,6 +2,7 @@
 
 mod agent;
 
+use super::fuzzing::found;
 use super::*;
 use crate::info::Routing;
 use crate::token::UserToken;
@@ -142,15 +143,6 @@ impl Bench {
         self.retrieval.end_wait();
         answer
     }
-}
-
-fn found(uid: u32) -> Outcome {
-    Outcome::Found(Found {
-        uid: Some(uid),
-        name: None,
-        routing: Routing::SAME_STACK,
-        token: TokenState::NotAskedFor,
-    })
 }
 
 fn kind<T>(result: &Result<T, Error>) -> Option<ErrorKind> {
