@@ -49,7 +49,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // Programs know what everybody may.
     ("bin", &[]),
     // Under `cfg(any(test, fuzzing))` alone: gathers what the rooms let be fuzzed.
-    ("fuzzing", &["kernel", "policy", "protocol", "retrieval"]),
+    ("fuzzing", &["kernel", "policy", "protocol", "client", "retrieval", "agent"]),
 ];
 
 /// Modules that decide: bytes and instants in, what to do next out. What they must not name.

@@ -28,6 +28,8 @@ mod closer;
 mod command;
 mod config;
 mod door;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod hosts;
 mod identity;
 mod lookup;

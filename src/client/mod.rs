@@ -7,6 +7,8 @@
 mod connection;
 #[cfg(feature = "tokio")]
 mod driver;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod job;
 mod socket;
 

@@ -1,5 +1,7 @@
 //! Who asks, and how much each user may ask.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub(super) mod pace;
 mod view;
 

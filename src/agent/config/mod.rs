@@ -1,6 +1,8 @@
 //! The agent's configuration: one TOML file, read as a whole or refused as a whole.
 
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod network;
 mod parse;
 mod peers;

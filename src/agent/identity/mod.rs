@@ -12,6 +12,8 @@
 #![allow(dead_code, reason = "the transport between agents uses the rest")]
 
 mod files;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod handshake;
 mod leaf;
 mod name;

@@ -24,6 +24,8 @@
 mod cache;
 mod cgroupfs;
 mod classify;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod node;
 pub(crate) mod parse;
 mod pin;
