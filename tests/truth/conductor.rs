@@ -21,7 +21,7 @@ use super::judge::Verdict;
 use super::others::Tool;
 use super::puppet::Puppet;
 use super::report;
-use super::server::Server;
+use super::server::{PATIENCE, Server};
 use super::support::{Namespace, address, listen, local, sysctl};
 
 const CONNECTIONS: &str = "PARTNER_INFO_CONNECTIONS";
@@ -249,10 +249,18 @@ impl Stage {
                 .collect();
             rounds.into_iter().flat_map(|round| round.join().unwrap()).collect()
         });
-        // What was made and never comes is waited for, and counted.
-        let end = Instant::now() + Duration::from_secs(25);
-        while !self.server.is_idle_with(records.len()) && Instant::now() < end {
+        let begun = Instant::now();
+        let is_over = || match (self.server.in_work(), self.server.seen() == records.len()) {
+            (0, true) => true,
+            // What was made and does not come is counted.
+            (0, false) => begun.elapsed() > Duration::from_secs(3),
+            (_, _) => begun.elapsed() > 2 * PATIENCE,
+        };
+        while !is_over() {
             std::thread::sleep(Duration::from_millis(5));
+        }
+        if self.server.in_work() > 0 {
+            verdict.faults.push("a connection was not served to its end: see above".into());
         }
         verdict.round(records, self.server.take_seen());
     }

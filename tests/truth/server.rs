@@ -16,7 +16,7 @@ use super::claim::{Claim, Dice, Tuple};
 use super::others::{self, TOOLS, Tool};
 
 /// How long a get may take, and a partner to do what it is going to do.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Asks in a row, at most.
 const BURST: usize = 24;
@@ -98,9 +98,14 @@ impl Server {
         }
     }
 
-    /// Connections that are seen to their end; no other one is being served.
-    pub(crate) fn is_idle_with(&self, count: usize) -> bool {
-        self.in_work.load(Ordering::Acquire) == 0 && self.seen.lock().unwrap().len() == count
+    /// Connections that are being served; one whose task has failed stays one of them.
+    pub(crate) fn in_work(&self) -> usize {
+        self.in_work.load(Ordering::Acquire)
+    }
+
+    /// Connections that were served to their end.
+    pub(crate) fn seen(&self) -> usize {
+        self.seen.lock().unwrap().len()
     }
 
     pub(crate) fn take_seen(&self) -> Vec<Seen> {
