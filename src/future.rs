@@ -43,12 +43,12 @@ enum State {
 impl<'a> GetPartnerInfo<'a> {
     pub(crate) fn new(
         stack: &'a Stack,
-        stream: &'a TcpStream,
+        socket: Socket<'a>,
         request: PartnerRequest,
         timeout: Duration,
     ) -> Self {
         let state = State::Start { timeout };
-        Self { stack, socket: socket_of(stream), request, state, sleep: None }
+        Self { stack, socket, request, state, sleep: None }
     }
 }
 

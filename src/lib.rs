@@ -66,22 +66,19 @@
 //!
 //! Linux. Elsewhere every call is [`ErrorKind::Unsupported`].
 //!
+//! [`set_partner_info`]: PartnerSocketExt::set_partner_info
 #![cfg_attr(
     feature = "tokio",
-    doc = "
-[`set_partner_info`]: PartnerSocketExt::set_partner_info
-[`get_partner_info`]: PartnerStreamExt::get_partner_info"
+    doc = "[`get_partner_info`]: PartnerStreamExt::get_partner_info"
 )]
 #![cfg_attr(
     not(feature = "tokio"),
-    doc = "
-[`set_partner_info`]: Stack::set_partner_info
-[`get_partner_info`]: Stack::try_get_partner_info"
+    doc = "[`get_partner_info`]: PartnerStreamExt::get_partner_info_blocking"
 )]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     any(not(feature = "tokio"), partner_info_other_platform, not(target_os = "linux")),
-    allow(dead_code, unused_imports, reason = "gets wait with tokio, and find somebody on Linux")
+    allow(dead_code, unused_imports, reason = "tokio connects, and gets find somebody on Linux")
 )]
 
 mod accounts;
@@ -94,7 +91,6 @@ mod client;
 #[path = "client/elsewhere.rs"]
 mod client;
 mod error;
-#[cfg(feature = "tokio")]
 mod ext;
 #[cfg(feature = "tokio")]
 pub mod future;
@@ -120,22 +116,25 @@ mod retrieval;
 mod serialize;
 mod stack;
 pub mod token;
+mod wait;
 mod workers;
 
 pub use accounts::AccountNames;
 pub use error::{Error, ErrorKind, Reason};
-#[cfg(feature = "tokio")]
 pub use ext::{PartnerListenerExt, PartnerSocketExt, PartnerStreamExt};
 pub use info::{PartnerInfo, PartnerRequest, Routing, UserId};
 pub use policy::SecurityDomain;
 pub use stack::{PolicyFileError, PolicyInForce, PolicyStatus, Resolver, Stack, StackBuilder};
 pub use token::{HolderSearch, UserToken};
+#[cfg(feature = "mio")]
+pub use wait::PartnerEvent;
 
 /// What most programs need: the extension traits and what their calls take and give.
 pub mod prelude {
-    #[cfg(feature = "tokio")]
     pub use crate::ext::{PartnerListenerExt, PartnerSocketExt, PartnerStreamExt};
     pub use crate::info::{PartnerInfo, PartnerRequest};
+    #[cfg(feature = "mio")]
+    pub use crate::wait::PartnerEvent;
 }
 
 /// The code of the administrator's page compiles.

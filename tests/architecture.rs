@@ -41,7 +41,8 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("future", &["error", "info", "kernel::sys", "stack"]),
-    ("ext", &["error", "info", "kernel::sys", "stack", "future"]),
+    ("wait", &["error", "info", "kernel::sys", "client", "stack"]),
+    ("ext", &["error", "info", "kernel::sys", "stack", "future", "wait"]),
     (
         "agent",
         &["error", "info", "token", "workers", "accounts", "kernel", "policy", "protocol", "stack"],

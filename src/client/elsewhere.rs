@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::task::Waker;
 use std::time::Instant;
 
-use crate::kernel::sys::Socket;
+use crate::kernel::sys::{AsSocket, Socket};
 use crate::protocol::{Answer, Question};
 
 #[derive(Debug)]
@@ -22,6 +22,10 @@ pub(crate) enum Asked {
 /// Never made here.
 #[derive(Debug)]
 pub(crate) enum Job {}
+
+/// Never made here.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Incoming {}
 
 #[derive(Debug)]
 pub(crate) enum Progress {
@@ -50,6 +54,24 @@ impl Agent {
 
 impl Job {
     pub(crate) fn poll(&self, _: Option<&Waker>) -> Progress {
+        match *self {}
+    }
+
+    pub(crate) fn incoming(&self) -> Incoming {
+        match *self {}
+    }
+}
+
+#[cfg(unix)]
+impl AsSocket for Incoming {
+    fn as_fd(&self) -> Socket<'_> {
+        match *self {}
+    }
+}
+
+#[cfg(windows)]
+impl AsSocket for Incoming {
+    fn as_socket(&self) -> Socket<'_> {
         match *self {}
     }
 }

@@ -1,5 +1,6 @@
 //! One question that is on its way.
 
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -21,6 +22,22 @@ pub(crate) enum Progress {
     Answered(Answer),
     /// The agent went away before it answered: ask again.
     Lost,
+}
+
+/// Is readable when something comes that may be an answer; the next look at any question takes it in.
+#[derive(Debug)]
+pub(crate) struct Incoming(Arc<Connection>);
+
+impl PartialEq for Incoming {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl AsFd for Incoming {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
 }
 
 /// Where the answer to one question is put.
@@ -52,6 +69,11 @@ impl Job {
                 Progress::Pending
             }
         }
+    }
+
+    /// For who waits outside of a runtime.
+    pub(crate) fn incoming(&self) -> Incoming {
+        Incoming(Arc::clone(&self.connection))
     }
 }
 

@@ -1,8 +1,9 @@
 //! Asking the agent of this host.
 //!
 //! One connection is kept, with many questions on their way. Whoever waits for an answer may
-//! fetch it: each look at a question takes in what has come for all, and inside of a tokio runtime
-//! a task does so as soon as something comes. Without an agent nothing is kept and little is spent.
+//! fetch it: each look at a question takes in what has come for all. Inside of a tokio runtime a
+//! task does so as soon as something comes; who waits without one waits for [`Incoming`] as well, and
+//! looks. Without an agent nothing is kept and little is spent.
 
 mod connection;
 #[cfg(feature = "tokio")]
@@ -18,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use connection::Connection;
-pub(crate) use job::{Job, Progress};
+pub(crate) use job::{Incoming, Job, Progress};
 
 use crate::kernel::sys::{self, Socket};
 use crate::protocol::Question;

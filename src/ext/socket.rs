@@ -1,25 +1,32 @@
 //! Before connect, or before listen.
 
+#[cfg(feature = "tokio")]
 use std::net::SocketAddr;
 
-use tokio::net::TcpSocket;
-
 use super::sealed::Sealed;
+#[cfg(feature = "tokio")]
+use super::sealed::TokioSocket;
 use crate::error::Error;
+#[cfg(feature = "tokio")]
 use crate::future::ConnectPartner;
 use crate::info::PartnerRequest;
+use crate::kernel::sys::socket_of;
 use crate::stack::Stack;
 
-/// Partner information for a socket that is not connected yet: tokio's [`TcpSocket`].
+/// Partner information for a socket that is not connected yet: the `TcpSocket` of tokio and, with the
+/// feature `socket2`, the `Socket` of socket2.
+///
+/// The sockets of std and mio are connected, or listen, from the beginning; a stream of theirs that
+/// is to ask in advance begins as a `Socket` of socket2.
 ///
 /// Sealed: implemented for types of this crate's choice only.
 pub trait PartnerSocketExt: Sealed {
     /// Asks in advance for the partner's credentials, so that gets need not wait for them.
     /// (`SIOCSPARTNERINFO`)
     ///
-    /// For a socket that will connect, it holds for that connection; for one that will listen, for
-    /// every connection it accepts. The retrieval starts with
-    /// [`connect_partner`](Self::connect_partner) or
+    /// For a socket that will connect, it holds for that connection; for one that listens, or will,
+    /// for every connection it accepts from then on. The retrieval starts with tokio's
+    /// `connect_partner`, or with
     /// [`accept_partner`](crate::PartnerListenerExt::accept_partner), or else with the first get.
     /// The latest set counts.
     ///
@@ -34,6 +41,8 @@ pub trait PartnerSocketExt: Sealed {
     /// # Examples
     ///
     /// ```no_run
+    /// # #[cfg(feature = "tokio")]
+    /// # mod example {
     /// use partner_info::prelude::*;
     /// use tokio::net::TcpSocket;
     ///
@@ -43,12 +52,16 @@ pub trait PartnerSocketExt: Sealed {
     /// let stream = socket.connect_partner(([127, 0, 0, 1], 5432).into()).await?;
     /// # Ok(())
     /// # }
+    /// # }
     /// ```
     #[doc(alias = "SIOCSPARTNERINFO")]
-    fn set_partner_info(&self, request: PartnerRequest) -> Result<(), Error>;
+    fn set_partner_info(&self, request: PartnerRequest) -> Result<(), Error> {
+        Stack::current().set(socket_of(self), request)
+    }
 
-    /// Connects as [`TcpSocket::connect`] does, then starts at once the retrieval that
-    /// [`set_partner_info`](Self::set_partner_info) asked for. Without a set it only connects.
+    /// Connects as [`TcpSocket::connect`](tokio::net::TcpSocket::connect) does, then starts at once
+    /// the retrieval that [`set_partner_info`](Self::set_partner_info) asked for. Without a set it
+    /// only connects. For tokio's socket.
     ///
     /// # Errors
     ///
@@ -57,15 +70,17 @@ pub trait PartnerSocketExt: Sealed {
     /// # Cancel safety
     ///
     /// Dropping the future closes the socket.
-    fn connect_partner(self, address: SocketAddr) -> ConnectPartner;
-}
-
-impl PartnerSocketExt for TcpSocket {
-    fn set_partner_info(&self, request: PartnerRequest) -> Result<(), Error> {
-        Stack::current().set_partner_info(self, request)
-    }
-
-    fn connect_partner(self, address: SocketAddr) -> ConnectPartner {
-        Stack::current().connect_partner(self, address)
+    #[cfg(feature = "tokio")]
+    fn connect_partner(self, address: SocketAddr) -> ConnectPartner
+    where
+        Self: TokioSocket,
+    {
+        Stack::current().connect_partner(self.into_socket(), address)
     }
 }
+
+#[cfg(feature = "tokio")]
+impl PartnerSocketExt for tokio::net::TcpSocket {}
+
+#[cfg(feature = "socket2")]
+impl PartnerSocketExt for socket2::Socket {}

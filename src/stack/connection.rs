@@ -1,7 +1,7 @@
 //! Which connection a socket is.
 
 use super::table::{SocketKey, not_a_socket};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Reason};
 use crate::kernel::Endpoint;
 use crate::kernel::sys::{self, Errno, Socket, addresses, errno};
 use crate::kernel::verify::Protocol;
@@ -32,5 +32,15 @@ pub(super) fn connected(socket: Socket<'_>) -> Result<Connected, Error> {
             Err(error) => not_a_socket(error),
         }),
         Err(error) => Err(not_a_socket(error)),
+    }
+}
+
+/// Refuses a socket that is not, or no longer, this connection.
+pub(super) fn is_still(socket: Socket<'_>, at: Connected) -> Result<(), Error> {
+    let now = connected(socket)?;
+    if now.key == at.key && now.remote == at.remote {
+        Ok(())
+    } else {
+        Err(Error::unidentified(Reason::ConnectionChanged))
     }
 }

@@ -3,11 +3,11 @@
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use super::connection::{Connected, connected};
+use super::connection::{Connected, is_still};
 use super::table::Slow;
 use super::{Resolver, Stack};
-use crate::client::{Asked, Job, Progress};
-use crate::error::{Error, ErrorKind, Reason};
+use crate::client::{Asked, Incoming, Job, Progress};
+use crate::error::{Error, ErrorKind};
 use crate::info::PartnerRequest;
 use crate::kernel::sys::Socket;
 use crate::protocol::{self, Answer, Question, Refused};
@@ -21,6 +21,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) struct Asking {
     /// `None`: it has to be asked again.
     job: Option<Job>,
+}
+
+impl Asking {
+    /// What becomes readable when the answer comes.
+    pub(super) fn incoming(&self) -> Option<Incoming> {
+        self.job.as_ref().map(Job::incoming)
+    }
 }
 
 impl Stack {
@@ -138,15 +145,6 @@ fn said(answer: Answer, socket: Socket<'_>, at: Connected, what: PartnerRequest)
     let uid = told.user.map(crate::token::Uid::as_raw);
     let name = told.name.map(Into::into);
     Outcome::Found(Found { uid, name, routing: told.routing, token })
-}
-
-fn is_still(socket: Socket<'_>, at: Connected) -> Result<(), Error> {
-    let now = connected(socket)?;
-    if now.key == at.key && now.remote == at.remote {
-        Ok(())
-    } else {
-        Err(Error::unidentified(Reason::ConnectionChanged))
-    }
 }
 
 fn error(refused: Refused) -> Error {

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use super::Stack;
 use super::authority::NamesWait;
-use super::connection::{Connected, connected};
+use super::connection::{Connected, connected, is_still};
 use super::judge::socket_owner;
 use super::table::{Known, Record, Slow, SocketKey};
 use super::tokens::{Progress, READING};
 use crate::accounts::Lookup;
+use crate::client::Incoming;
 use crate::error::{Error, ErrorKind};
 use crate::info::{Credentials, PartnerInfo, PartnerRequest, UserId};
 use crate::kernel::sys::Socket;
@@ -282,6 +283,17 @@ impl Stack {
 }
 
 impl Waiting {
+    /// Refuses a socket that is not, or no longer, the connection that is waited for.
+    pub(crate) fn is_for(&self, socket: Socket<'_>) -> Result<(), Error> {
+        is_still(socket, self.connection)
+    }
+
+    /// What is to be waited for besides the waker by who has no runtime that takes in what the agent
+    /// says.
+    pub(crate) fn incoming(&self) -> Option<Incoming> {
+        self.record.lock().asking.as_ref()?.incoming()
+    }
+
     /// Goes as far as it can without waiting.
     pub(crate) fn poll(
         &mut self,

@@ -18,7 +18,6 @@ use std::time::Duration;
 use authority::Authority;
 pub use authority::{PolicyFileError, PolicyInForce, PolicyStatus};
 pub use builder::StackBuilder;
-#[cfg(feature = "tokio")]
 pub(crate) use get::{Begun, Waiting, WaitingPoll};
 
 use crate::accounts::Accounts;

@@ -4,6 +4,8 @@
 
 #[cfg(all(feature = "agent", target_os = "linux", not(partner_info_other_platform)))]
 pub(crate) mod bpf;
+#[cfg(all(feature = "mio", target_os = "linux", not(partner_info_other_platform)))]
+mod bell;
 #[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
 mod caller;
 pub(crate) mod file;
@@ -24,7 +26,11 @@ mod peer;
 #[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
 pub(crate) use peer::peer_credentials;
 #[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
+mod wake_up;
+#[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
 mod wipe_on_fork;
+#[cfg(all(feature = "mio", target_os = "linux", not(partner_info_other_platform)))]
+pub(crate) use bell::Bell;
 #[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
 pub(crate) use caller::{
     distrusts_environment, effective_gid, effective_uid, groups, host_name, is_privileged,
@@ -39,6 +45,8 @@ pub(crate) use options::{
 };
 #[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
 pub(crate) use own_socket::OwnSocket;
+#[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
+pub(crate) use wake_up::WakeUp;
 #[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
 pub(crate) use wipe_on_fork::generation;
 

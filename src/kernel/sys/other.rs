@@ -1,6 +1,9 @@
 //! Platforms without `NETLINK_SOCK_DIAG`: every question fails with [`NOT_LINUX`].
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::Wake;
+use std::time::Instant;
 
 use super::{AsSocket, Errno, NOT_LINUX, Socket};
 use crate::kernel::verify::Protocol;
@@ -45,6 +48,69 @@ impl AsSocket for Netlink {
 #[cfg(windows)]
 impl AsSocket for Netlink {
     fn as_socket(&self) -> Socket<'_> {
+        match *self {}
+    }
+}
+
+/// Cannot be made here.
+#[derive(Debug)]
+pub(crate) enum WakeUp {}
+
+impl WakeUp {
+    pub(crate) fn new() -> Result<Arc<Self>, Errno> {
+        Err(NOT_LINUX)
+    }
+
+    pub(crate) fn clear(&self) {
+        match *self {}
+    }
+
+    pub(crate) fn wait(&self, _: Option<Socket<'_>>, _: Option<Instant>) -> Result<(), Errno> {
+        match *self {}
+    }
+}
+
+impl Wake for WakeUp {
+    fn wake(self: Arc<Self>) {
+        match *self {}
+    }
+}
+
+/// Cannot be made here.
+#[cfg(feature = "mio")]
+#[derive(Debug)]
+pub(crate) enum Bell {}
+
+#[cfg(feature = "mio")]
+impl Bell {
+    pub(crate) fn new() -> Result<Self, Errno> {
+        Err(NOT_LINUX)
+    }
+
+    pub(crate) fn wake_up(&self) -> &Arc<WakeUp> {
+        match *self {}
+    }
+
+    pub(crate) fn clear(&self) {
+        match *self {}
+    }
+
+    pub(crate) fn ring_at(&self, _: Instant) {
+        match *self {}
+    }
+
+    pub(crate) fn add(&self, _: impl AsSocket) -> Result<(), Errno> {
+        match *self {}
+    }
+
+    pub(crate) fn remove(&self, _: Socket<'_>) {
+        match *self {}
+    }
+}
+
+#[cfg(all(feature = "mio", unix))]
+impl std::os::fd::AsRawFd for Bell {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
         match *self {}
     }
 }
