@@ -10,6 +10,9 @@ mod closed;
 #[allow(dead_code, unreachable_pub, reason = "shared with the benchmarks")]
 mod counting;
 mod crowds;
+#[cfg(all(feature = "mio", feature = "socket2"))]
+#[path = "../runtimes/each.rs"]
+mod each;
 mod devices;
 mod faults;
 #[cfg(feature = "agent")]
@@ -26,6 +29,8 @@ mod raw;
 mod recycled;
 mod remote;
 mod role;
+#[cfg(all(feature = "mio", feature = "socket2"))]
+mod runtimes;
 mod sandbox;
 mod support;
 mod tokio_calls;
@@ -82,6 +87,8 @@ pub(crate) fn main() -> ExitCode {
         owners::TESTS,
         recycled::TESTS,
         remote::TESTS,
+        #[cfg(all(feature = "mio", feature = "socket2"))]
+        runtimes::TESTS,
         sandbox::TESTS,
         tokio_calls::TESTS,
         #[cfg(feature = "agent")]

@@ -21,7 +21,7 @@ pub(crate) fn attach(there: &Namespace, n: u8) {
 
 /// Two stacks of one image, an agent that may tell by this policy, a server (user 1000) here and a
 /// client (user 1001) there, each of which asks it.
-pub(super) fn two_stacks(policy: &str) -> (Namespace, Partnerd, Puppet, Puppet) {
+pub(crate) fn two_stacks(policy: &str) -> (Namespace, Partnerd, Puppet, Puppet) {
     let there = neighbour(1);
     let agent = Partnerd::start(policy);
     let server = agent.puppet(1000);
