@@ -40,6 +40,34 @@ pub trait AccountNames: Send + Sync + 'static {
     fn group_name_of(&self, gid: u32) -> io::Result<Option<String>> {
         system_group_name(gid)
     }
+
+    /// The groups that the account with this number is a member of, its primary group among them;
+    /// `None` where no account has it. From the system's name service, getgrouplist(3), unless
+    /// implemented.
+    ///
+    /// Called on a thread of its own, so it may block.
+    ///
+    /// # Errors
+    ///
+    /// Any error means that the groups are not known now; they are asked for again later.
+    fn groups_of(&self, uid: u32) -> io::Result<Option<Vec<u32>>> {
+        system_groups(uid)
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn system_groups(uid: u32) -> io::Result<Option<Vec<u32>>> {
+    let Some(user) = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid))? else {
+        return Ok(None);
+    };
+    let name = std::ffi::CString::new(user.name)?;
+    let groups = nix::unistd::getgrouplist(&name, user.gid)?;
+    Ok(Some(groups.into_iter().map(nix::unistd::Gid::as_raw).collect()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn system_groups(_: u32) -> io::Result<Option<Vec<u32>>> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(unix)]
@@ -221,6 +249,11 @@ impl fmt::Debug for Accounts {
         f.debug_struct("Accounts").field("known", &self.shared.known.len()).finish_non_exhaustive()
     }
 }
+
+#[cfg(feature = "tower")]
+mod memberships;
+#[cfg(feature = "tower")]
+pub(crate) use memberships::{Groups, Memberships};
 
 #[cfg(test)]
 mod tests;

@@ -117,6 +117,8 @@ mod serialize;
 mod stack;
 pub mod token;
 mod wait;
+#[cfg(feature = "tower")]
+pub mod web;
 mod workers;
 
 pub use accounts::AccountNames;

@@ -43,6 +43,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("future", &["error", "info", "kernel::sys", "stack"]),
     ("wait", &["error", "info", "kernel::sys", "client", "stack"]),
     ("ext", &["error", "info", "kernel::sys", "stack", "future", "wait"]),
+    ("web", &["error", "info", "kernel::sys", "policy", "stack", "future"]),
     (
         "agent",
         &["error", "info", "token", "workers", "accounts", "kernel", "policy", "protocol", "stack"],

@@ -10,6 +10,8 @@ use super::listeners::Listeners;
 use super::table::Table;
 use super::tokens::Tokens;
 use super::{Inner, Resolver, Stack};
+#[cfg(feature = "tower")]
+use crate::accounts::Memberships;
 use crate::accounts::{AccountNames, Accounts, Limits, SystemAccounts};
 use crate::client::Agent;
 use crate::policy::Policy;
@@ -174,6 +176,8 @@ impl Recipe {
             table: Table::new(self.0.connections),
             listeners: Listeners::new(),
             authority: Authority::new(policy, names),
+            #[cfg(feature = "tower")]
+            memberships: Memberships::new(Arc::clone(account_names), *name_age),
             accounts: Accounts::new(Arc::clone(account_names), limits),
             tokens: Tokens::new(self.0.holder_search),
             resolvers: self.0.resolvers.clone(),

@@ -284,6 +284,7 @@ impl Stack {
 
 impl Waiting {
     /// Refuses a socket that is not, or no longer, the connection that is waited for.
+    #[cfg(feature = "mio")]
     pub(crate) fn is_for(&self, socket: Socket<'_>) -> Result<(), Error> {
         is_still(socket, self.connection)
     }

@@ -8,6 +8,8 @@ mod get;
 mod judge;
 mod lineage;
 mod listeners;
+#[cfg(feature = "tower")]
+mod partner;
 mod set;
 mod table;
 pub(crate) mod tokens;
@@ -18,9 +20,13 @@ use std::time::Duration;
 use authority::Authority;
 pub use authority::{PolicyFileError, PolicyInForce, PolicyStatus};
 pub use builder::StackBuilder;
+#[cfg(feature = "tower")]
+pub(crate) use partner::PartnerGroups;
 pub(crate) use get::{Begun, Waiting, WaitingPoll};
 
 use crate::accounts::Accounts;
+#[cfg(feature = "tower")]
+use crate::accounts::Memberships;
 use crate::client::Agent;
 use crate::error::Error;
 use crate::info::{PartnerInfo, PartnerRequest};
@@ -69,6 +75,8 @@ struct Inner {
     listeners: Listeners,
     authority: Authority,
     accounts: Accounts,
+    #[cfg(feature = "tower")]
+    memberships: Memberships,
     tokens: Tokens,
     resolvers: Vec<Resolver>,
     agent: Agent,

@@ -24,6 +24,8 @@ pub(crate) use standing::{NamesWait, Standing};
 
 use crate::error::Error;
 use crate::kernel::sys::{self, Socket};
+#[cfg(feature = "tower")]
+use crate::policy::Caller;
 use crate::policy::{
     DecidingRule, PartnerStack, Policy, Refusal, Resource, ResourceError, RuleKind, SecurityDomain,
     Subject,
@@ -186,6 +188,15 @@ impl Authority {
         stack: PartnerStack,
     ) -> Result<Ruling, Refused> {
         self.rule_by(&self.current(), stack, asking)
+    }
+
+    /// Whether the policy in force grants `caller` READ on a resource that is not this crate's.
+    #[cfg(feature = "tower")]
+    pub(crate) fn grants(&self, caller: &Caller<'_>, resource: &Resource) -> bool {
+        let in_force = self.current();
+        // What the embedded default lets everybody do is to ask about the own stack, and no more.
+        let grants = |policy: &Policy| policy.decide(caller, resource, PartnerStack::Other);
+        in_force.policy.as_ref().is_ok_and(|policy| grants(policy).is_authorized())
     }
 
     /// The security domain that the policy in force defines.
