@@ -32,6 +32,8 @@ mod role;
 #[cfg(all(feature = "mio", feature = "socket2"))]
 mod runtimes;
 mod sandbox;
+#[cfg(all(feature = "axum", feature = "tonic"))]
+mod servers;
 mod support;
 mod tokio_calls;
 
@@ -47,6 +49,12 @@ enum Needs {
     Nft,
     /// A C compiler.
     Cc,
+    /// The `curl` program.
+    #[cfg_attr(
+        not(all(feature = "axum", feature = "tonic")),
+        allow(dead_code, reason = "calls servers of these features")
+    )]
+    Curl,
 }
 
 /// One test: its name and what it runs, in a new namespace.
@@ -65,6 +73,7 @@ macro_rules! tests {
     (@) => { $crate::harness::Needs::Nothing };
     (@ nft) => { $crate::harness::Needs::Nft };
     (@ cc) => { $crate::harness::Needs::Cc };
+    (@ curl) => { $crate::harness::Needs::Curl };
 }
 pub(crate) use tests;
 
@@ -90,6 +99,8 @@ pub(crate) fn main() -> ExitCode {
         #[cfg(all(feature = "mio", feature = "socket2"))]
         runtimes::TESTS,
         sandbox::TESTS,
+        #[cfg(all(feature = "axum", feature = "tonic"))]
+        servers::TESTS,
         tokio_calls::TESTS,
         #[cfg(feature = "agent")]
         &agent::tests(),
@@ -106,6 +117,7 @@ struct Missing {
     namespaces: bool,
     nft: bool,
     cc: bool,
+    curl: bool,
 }
 
 impl Missing {
@@ -114,6 +126,7 @@ impl Missing {
             namespaces: !support::can_make_namespaces(),
             nft: !support::is_installed("nft"),
             cc: !support::is_installed("cc"),
+            curl: !support::is_installed("curl"),
         }
     }
 
@@ -128,6 +141,8 @@ impl Missing {
             "needs nft"
         } else if self.cc && needs == Needs::Cc {
             "needs cc"
+        } else if self.curl && needs == Needs::Curl {
+            "needs curl"
         } else {
             return trial;
         };
