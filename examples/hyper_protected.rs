@@ -39,7 +39,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             admitted.clone().oneshot(request)
         });
         tokio::spawn(async move {
-            let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let served =
+                http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
             if let Err(error) = served {
                 println!("{error}");
             }

@@ -67,10 +67,7 @@
 //! Linux. Elsewhere every call is [`ErrorKind::Unsupported`].
 //!
 //! [`set_partner_info`]: PartnerSocketExt::set_partner_info
-#![cfg_attr(
-    feature = "tokio",
-    doc = "[`get_partner_info`]: PartnerStreamExt::get_partner_info"
-)]
+#![cfg_attr(feature = "tokio", doc = "[`get_partner_info`]: PartnerStreamExt::get_partner_info")]
 #![cfg_attr(
     not(feature = "tokio"),
     doc = "[`get_partner_info`]: PartnerStreamExt::get_partner_info_blocking"

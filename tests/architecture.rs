@@ -41,9 +41,14 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("future", &["error", "info", "kernel::sys", "stack"]),
-    ("wait", &["error", "info", "kernel::sys", "client", "stack"]),
+    // `protocol`: its tests speak as an agent does.
+    ("wait", &["error", "info", "kernel::sys", "protocol", "client", "stack"]),
     ("ext", &["error", "info", "kernel::sys", "stack", "future", "wait"]),
-    ("web", &["error", "info", "kernel::sys", "policy", "stack", "future"]),
+    (
+        "web",
+        // `token`: its tests make tokens; rules ask what an answer has.
+        &["error", "info", "token", "kernel::sys", "policy", "stack", "future"],
+    ),
     (
         "agent",
         &["error", "info", "token", "workers", "accounts", "kernel", "policy", "protocol", "stack"],

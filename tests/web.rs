@@ -72,7 +72,8 @@ async fn listener(stack: Stack) -> PartnerListener {
 /// A server whose only page is for those whom the rules admit.
 async fn serve(listener: PartnerListener, layer: AdmitLayer) -> SocketAddr {
     let address = listener.local_addr().unwrap();
-    let page = |partner: Partner| async move { format!("welcome: {}\n", partner.user().unwrap().uid()) };
+    let page =
+        |partner: Partner| async move { format!("welcome: {}\n", partner.user().unwrap().uid()) };
     let app = Router::new().route("/", get(page)).layer(layer);
     let app = app.into_make_service_with_connect_info::<ConnectedPartner>();
     tokio::spawn(async move { axum::serve(listener, app).await });
@@ -221,7 +222,8 @@ async fn the_extractor_alone_refuses_who_is_unknown() {
             let _ = stream.get_ref().set_nodelay(true);
         });
         let address = axum::serve::Listener::local_addr(&listener).unwrap();
-        let page = |partner: Partner| async move { partner.user().unwrap().uid().to_string() + "\n" };
+        let page =
+            |partner: Partner| async move { partner.user().unwrap().uid().to_string() + "\n" };
         let app = Router::new().route("/", get(page));
         let app = app.into_make_service_with_connect_info::<ConnectedPartner>();
         tokio::spawn(async move { axum::serve(listener, app).await });
@@ -322,7 +324,10 @@ fn a_refusal_tells_its_reason_and_no_more() {
     ] {
         for version in [http::Version::HTTP_10, http::Version::HTTP_11, http::Version::HTTP_2] {
             let said: http::Response<String> = Http::refuse(refusal, version);
-            assert_eq!((said.status().as_u16(), said.body()), (status, &format!("refused: {name}\n")));
+            assert_eq!(
+                (said.status().as_u16(), said.body()),
+                (status, &format!("refused: {name}\n"))
+            );
             let closes = said.headers().contains_key("connection");
             // A header of that name is an error in HTTP/2.
             let expected = name == "unidentified" && version != http::Version::HTTP_2;

@@ -50,7 +50,8 @@ impl Memberships {
         let known = Cache::new(ACCOUNTS);
         let shared = Arc::new(Shared { source, age, known, pending: Mutex::default() });
         let answering = Arc::clone(&shared);
-        let workers = Workers::new("partner-info-groups", WORKERS, move |uid| answering.answer(uid));
+        let workers =
+            Workers::new("partner-info-groups", WORKERS, move |uid| answering.answer(uid));
         Self { shared, workers }
     }
 
@@ -104,6 +105,8 @@ impl Shared {
 
 impl fmt::Debug for Memberships {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Memberships").field("known", &self.shared.known.len()).finish_non_exhaustive()
+        f.debug_struct("Memberships")
+            .field("known", &self.shared.known.len())
+            .finish_non_exhaustive()
     }
 }

@@ -59,9 +59,9 @@ mod specificity;
 mod store;
 pub(crate) mod text;
 
+pub use access::{Access, UnknownAccess};
 #[cfg(feature = "tower")]
 pub(crate) use caller::names_an_account;
-pub use access::{Access, UnknownAccess};
 pub use caller::{Caller, Group};
 pub use decision::{Authorized, DecidingRule, Decision, PartnerStack, Refusal, RuleKind};
 pub use domain::{SecurityDomain, SecurityDomainError};

@@ -20,9 +20,9 @@ use std::time::Duration;
 use authority::Authority;
 pub use authority::{PolicyFileError, PolicyInForce, PolicyStatus};
 pub use builder::StackBuilder;
+pub(crate) use get::{Begun, Waiting, WaitingPoll};
 #[cfg(feature = "tower")]
 pub(crate) use partner::PartnerGroups;
-pub(crate) use get::{Begun, Waiting, WaitingPoll};
 
 use crate::accounts::Accounts;
 #[cfg(feature = "tower")]

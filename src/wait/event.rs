@@ -141,11 +141,7 @@ impl PartnerEvent {
     }
 
     /// What the get came to, if it came to something; else the bell rings when to look again.
-    fn look(
-        &mut self,
-        socket: Socket<'_>,
-        now: Instant,
-    ) -> Option<Result<PartnerInfo, Error>> {
+    fn look(&mut self, socket: Socket<'_>, now: Instant) -> Option<Result<PartnerInfo, Error>> {
         let waker = Waker::from(self.bell.wake_up().clone());
         let (answer, until, incoming) = match &mut self.state {
             State::Waiting(waiting) => match waiting.poll(&self.stack, socket, &waker, now) {

@@ -129,9 +129,8 @@ fn an_agent_that_goes_away_ends_the_wait() {
     let stand = Stand::new("gone");
     let timeout = Duration::from_millis(100);
     std::thread::scope(|scope| {
-        let get = scope.spawn(|| {
-            get(&stand.stack, stand.socket.as_fd(), PartnerRequest::empty(), timeout)
-        });
+        let get = scope
+            .spawn(|| get(&stand.stack, stand.socket.as_fd(), PartnerRequest::empty(), timeout));
         let caller = stand.accept();
         read(&caller);
         drop(caller);

@@ -65,7 +65,7 @@ impl ConnectedPartner {
                     return (partner, Some(Retrieving(task.abort_handle())));
                 }
                 Err(error) => {
-                    let errno = error.raw_os_error().unwrap_or_default();
+                    let errno = error.raw_os_error().unwrap_or(-1);
                     let error = Error::io("keep a descriptor of the connection", errno);
                     drop(tell.send(Some(Err(error))));
                 }

@@ -210,10 +210,7 @@ pub(super) fn connected_partner(extensions: &Extensions) -> Option<ConnectedPart
 }
 
 /// The verdict, where no wait is needed for it.
-fn admit_now(
-    rules: &[Rule],
-    partner: &ConnectedPartner,
-) -> Option<Result<PartnerInfo, Refusal>> {
+fn admit_now(rules: &[Rule], partner: &ConnectedPartner) -> Option<Result<PartnerInfo, Refusal>> {
     let info = match partner.try_get() {
         Err(error) if error.kind() == ErrorKind::InProgress => return None,
         answer => answer,
@@ -255,7 +252,10 @@ async fn groups(stack: &Stack, uid: u32) -> Result<PartnerGroups, Refusal> {
             Ok(Some(groups)) => return Ok(groups),
             Ok(None) if end.is_none_or(|end| now < end) => {}
             Ok(None) | Err(()) => {
-                tracing::warn!(uid, "refused: the account database does not tell this user's groups");
+                tracing::warn!(
+                    uid,
+                    "refused: the account database does not tell this user's groups"
+                );
                 return Err(Refusal::GroupsUnknown);
             }
         }

@@ -10,10 +10,10 @@ mod closed;
 #[allow(dead_code, unreachable_pub, reason = "shared with the benchmarks")]
 mod counting;
 mod crowds;
+mod devices;
 #[cfg(all(feature = "mio", feature = "socket2"))]
 #[path = "../runtimes/each.rs"]
 mod each;
-mod devices;
 mod faults;
 #[cfg(feature = "agent")]
 mod hosts;

@@ -95,7 +95,10 @@ fn http_server(name: &str) {
         // Root and the server's own user are strangers as any other.
         for stranger in [1001, 0, SERVER] {
             let said = curl(stranger, &address, &[]);
-            assert_eq!(said, "refused: not-admitted\n403 text/plain; charset=utf-8 1\n", "{stranger}");
+            assert_eq!(
+                said, "refused: not-admitted\n403 text/plain; charset=utf-8 1\n",
+                "{stranger}"
+            );
         }
     }
     // No header makes a stranger somebody else.

@@ -100,7 +100,8 @@ fn no_set_and_nothing_retrieved() {
 fn set_and_not_begun() {
     for runtime in Runtime::ALL {
         let set = || {
-            let pair = Pair::after(|stack, listener| stack.set_partner_info(listener, WHO).unwrap());
+            let pair =
+                Pair::after(|stack, listener| stack.set_partner_info(listener, WHO).unwrap());
             let server = pair.accept();
             (pair, server)
         };
@@ -247,7 +248,8 @@ fn blocking_inside_of_a_runtime() {
     let server = pair.accept();
     let here = in_tokio(async { pair.stack.get_partner_info_blocking(&server, WHO, PATIENCE) });
     assert_eq!(say(&here), "me");
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let (tell, told) = mpsc::channel();
     let runtime = runtime.unwrap();
     let stack = pair.stack.clone();

@@ -2,10 +2,10 @@
 //!
 //! Everything here fails with an errno; what a failure means is decided by its callers.
 
-#[cfg(all(feature = "agent", target_os = "linux", not(partner_info_other_platform)))]
-pub(crate) mod bpf;
 #[cfg(all(feature = "mio", target_os = "linux", not(partner_info_other_platform)))]
 mod bell;
+#[cfg(all(feature = "agent", target_os = "linux", not(partner_info_other_platform)))]
+pub(crate) mod bpf;
 #[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
 mod caller;
 pub(crate) mod file;

@@ -14,8 +14,7 @@ fn partner(uid: Option<u32>, routing: Routing, token: Option<UserToken>) -> Part
     let user = uid.map(|uid| UserId::new(uid, Some("alice".into())));
     let covers = if token.is_some() { BOTH } else { PartnerRequest::USER_ID };
     let token = token.map(Arc::new);
-    let found =
-        Credentials { covers, user, process_user: None, token, name_late: false, routing };
+    let found = Credentials { covers, user, process_user: None, token, name_late: false, routing };
     PartnerInfo::new(found, covers)
 }
 
