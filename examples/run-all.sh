@@ -3,7 +3,7 @@
 # must be refused.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cargo build --quiet --examples
+cargo build --quiet --examples --features axum,tonic
 bin=${CARGO_TARGET_DIR:-target}/debug/examples
 log=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$log"' EXIT
@@ -51,6 +51,17 @@ if [ "$(id -u)" = 0 ]; then
 else
     echo "not root: the stranger of require_same_user was left out"
 fi
+for server in axum_protected hyper_protected; do
+    start "$server"
+    expect "welcome: user $(id -un)($(id -u)), same cluster" "$(curl -s --noproxy '*' "$address")"
+    if [ "$(id -u)" = 0 ]; then
+        out=$(setpriv --reuid=65534 --regid=65534 --clear-groups curl -s --noproxy '*' -w '%{http_code}' "$address")
+        expect "refused: not-admitted" "$out"
+        expect "403" "$out"
+    fi
+done
+start tonic_protected
+expect "welcome: user $(id -un)($(id -u)), same cluster" "$("$bin/tonic_protected" call "$address")"
 printf '[[profile]]\nname = "EZB.**"\npermit = [{ user = "daemon", access = "READ" }]\n' >"$log/policy"
 expect "daemon(1): yes: permit user daemon READ in profile EZB.**" \
     "$("$bin/check_policy" "$log/policy" "uid=1(daemon) gid=1(daemon) groups=1(daemon)")"

@@ -41,6 +41,15 @@
 //! [`PartnerInfo::token`] tells of the *processes* behind that socket: several may hold it, and they
 //! may run as somebody else. It is there to be logged, and for rules that only narrow.
 //!
+//! # Runtimes
+//!
+//! Sockets of tokio, of std, and with the features `mio` and `socket2` of these. A get that does not
+//! wait is the same everywhere; one that waits is a future for tokio, blocks the thread for std and
+//! socket2, and is an event source for mio: see [`PartnerStreamExt`].
+//!
+//! For servers of `http` requests there is a listener and a layer that admits by who the partner is:
+//! `web`, with the features `axum`, `tonic` or `tower`.
+//!
 //! # Who may ask
 //!
 //! Everybody may ask about partners in its own network namespace, until a policy file says otherwise:
@@ -142,6 +151,6 @@ pub mod prelude {
 struct Administration;
 
 /// The code of the README compiles.
-#[cfg(all(doctest, feature = "tokio"))]
+#[cfg(all(doctest, feature = "axum"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -27,6 +27,29 @@ assert_impl_all!(PartnerRequest: Send, Sync, Copy);
 assert_impl_all!(Resolver: Send, Sync, Copy);
 assert_impl_all!(Stack: Send, Sync, Unpin, Clone, std::fmt::Debug);
 assert_impl_all!(StackBuilder: Send, std::fmt::Debug);
+#[cfg(feature = "mio")]
+assert_impl_all!(PartnerEvent: Send, mio::event::Source, std::fmt::Debug);
+#[cfg(feature = "tower")]
+mod web {
+    use partner_info::web::{
+        Admit, AdmitLayer, ConnectedPartner, Grpc, NoSuchAccount, PartnerListener, PartnerStream,
+        Refusal, Rule,
+    };
+
+    use super::{assert_impl_all, assert_not_impl_any};
+
+    assert_impl_all!(ConnectedPartner: Send, Sync, Unpin, Clone, std::fmt::Debug);
+    assert_impl_all!(PartnerListener: Send, Sync, Unpin, futures_core::Stream, std::fmt::Debug);
+    assert_impl_all!(PartnerStream: Send, Sync, Unpin, std::fmt::Debug);
+    assert_impl_all!(AdmitLayer<Grpc>: Send, Sync, Unpin, Clone, std::fmt::Debug);
+    assert_impl_all!(Admit<()>: Send, Sync, Unpin, Clone, std::fmt::Debug);
+    assert_impl_all!(Rule: Send, Sync, Unpin, Clone, std::fmt::Debug);
+    assert_impl_all!(Refusal: Send, Sync, Copy, std::error::Error);
+    assert_impl_all!(NoSuchAccount: Send, Sync, Unpin, Clone, std::error::Error);
+    // There is no layer that admits by default, nor a rule.
+    assert_not_impl_any!(AdmitLayer: Default);
+    assert_not_impl_any!(Rule: Default);
+}
 // An identity is proven, never made up.
 assert_not_impl_any!(PartnerInfo: Default);
 assert_not_impl_any!(UserId: Default, From<u32>);

@@ -53,5 +53,6 @@ fn failed(doing: &'static str) -> impl Fn(Errno) -> Error {
     move |Errno(errno)| Error::io(doing, errno)
 }
 
-#[cfg(all(test, target_os = "linux", not(partner_info_other_platform)))]
+#[cfg(test)]
+#[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
 mod tests;
