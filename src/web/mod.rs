@@ -9,7 +9,7 @@
 //!    `serve_with_incoming`, and with hyper one line does it (`examples/hyper_protected.rs`).
 //! 3. [`AdmitLayer`] waits for the answer and admits by [`Rule`]s, or refuses with 403.
 //!
-//! With the feature `axum` there is also the extractor [`Partner`](crate::web::Partner).
+//! With the feature `axum` there is also the extractor `Partner`.
 //!
 //! # What it is worth
 //!
