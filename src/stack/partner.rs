@@ -16,14 +16,14 @@ impl Stack {
     /// The groups of this user by this host's account database. `Ok(None)`: they are on their way,
     /// look again. `Err(())`: they cannot be known now.
     pub(crate) fn groups_of(&self, uid: u32, now: Instant) -> Result<Option<PartnerGroups>, ()> {
-        let groups = match self.inner.memberships.lookup(uid, now) {
+        let groups = match self.inner().memberships.lookup(uid, now) {
             Groups::Known(groups) => groups,
             Groups::Pending => return Ok(None),
             Groups::Unavailable => return Err(()),
         };
         let mut all = Vec::with_capacity(groups.len());
         for gid in groups.iter().copied() {
-            match self.inner.accounts.lookup_or_last(Account::Group(gid), now) {
+            match self.inner().accounts.lookup_or_last(Account::Group(gid), now) {
                 Lookup::Known(name) => all.push((gid, name)),
                 Lookup::Pending => return Ok(None),
                 Lookup::Unavailable => all.push((gid, None)),
@@ -47,7 +47,7 @@ impl Stack {
         if let Some(name) = user.name() {
             caller = caller.named(name);
         }
-        self.inner.authority.grants(&caller, what)
+        self.inner().authority.grants(&caller, what)
     }
 }
 
