@@ -11,6 +11,7 @@ pub use crate::agent::fuzzing::{
 };
 #[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
 pub use crate::client::fuzzing::check_answer_packets;
+pub use crate::ident::fuzzing::check_ident_lines;
 pub use crate::kernel::fuzzing::check_netlink;
 #[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
 pub use crate::kernel::process::fuzzing::check_proc_texts;
@@ -40,6 +41,7 @@ mod tests {
         ("certificate_names", super::check_certificate_names),
         #[cfg(feature = "agent")]
         ("config_file", super::check_config_file),
+        ("ident_lines", super::check_ident_lines),
         ("netlink", super::check_netlink),
         ("peer_messages", super::check_peer_messages),
         ("policy_decision", super::check_decision),

@@ -105,6 +105,12 @@ pub mod future;
 pub mod fuzzing;
 #[cfg(all(any(doc, doctest), feature = "tokio"))]
 pub mod guide;
+#[cfg_attr(
+    not(all(feature = "ident", target_os = "linux", not(partner_info_other_platform))),
+    allow(dead_code, reason = "who asks at port 113 is answered by the agent")
+)]
+#[cfg(any(feature = "ident", test, fuzzing))]
+mod ident;
 mod info;
 mod kernel;
 pub mod policy;

@@ -22,6 +22,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("accounts", &["workers"]),
     ("kernel", &["error", "token"]),
     ("policy", &[]),
+    ("ident", &[]),
     ("protocol", &["error", "info", "token"]),
     ("retrieval", &["error", "info", "token"]),
     ("client", &["info", "token", "kernel::sys", "protocol"]),
@@ -51,17 +52,21 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     (
         "agent",
-        &["error", "info", "token", "workers", "accounts", "kernel", "policy", "protocol", "stack"],
+        &[
+            "error", "info", "token", "workers", "accounts", "kernel", "policy", "ident",
+            "protocol", "stack",
+        ],
     ),
     // Programs know what everybody may.
     ("bin", &[]),
     // Under `cfg(any(test, fuzzing))` alone: gathers what the rooms let be fuzzed.
-    ("fuzzing", &["kernel", "policy", "protocol", "client", "retrieval", "agent"]),
+    ("fuzzing", &["ident", "kernel", "policy", "protocol", "client", "retrieval", "agent"]),
 ];
 
 /// Modules that decide: bytes and instants in, what to do next out. What they must not name.
 const PURE: &[&str] = &[
     "src/policy",
+    "src/ident",
     "src/protocol",
     "src/retrieval",
     "src/kernel/verify.rs",
