@@ -132,11 +132,7 @@ impl Lookup {
 
     /// Looks in the own stack, and in the others that are at hand.
     pub(crate) fn look(&self, socket: BorrowedFd<'_>, asked: &Asked) -> Result<Progress, Error> {
-        let key = (asked.stack.cookie(), asked.own.end.remote.ip);
-        if let Some(hint) = self.hints.get(&key).and_then(|cookie| self.stacks.held(cookie))
-            && !hint.is_forgeable()
-            && let Seen::Settled(found) = self.look_in(&hint, asked)?
-        {
+        if let Some(found) = self.look_where_last(asked)? {
             return Ok(Progress::Settled(found));
         }
         let verdict = self.look_in_own(socket, asked)?;
@@ -164,6 +160,18 @@ impl Lookup {
             Progress::Settled(found) => found,
             Progress::NotYet(missing) => self.look_in_forgeable(asked, missing)?,
         })
+    }
+
+    /// Looks where partners of this address were last.
+    pub(super) fn look_where_last(&self, asked: &Asked) -> Result<Option<Found>, Error> {
+        let key = (asked.stack.cookie(), asked.own.end.remote.ip);
+        if let Some(hint) = self.hints.get(&key).and_then(|cookie| self.stacks.held(cookie))
+            && !hint.is_forgeable()
+            && let Seen::Settled(found) = self.look_in(&hint, asked)?
+        {
+            return Ok(Some(found));
+        }
+        Ok(None)
     }
 
     fn look_in_own(&self, socket: BorrowedFd<'_>, asked: &Asked) -> Result<Verdict, Error> {
@@ -218,8 +226,9 @@ impl Lookup {
         self.stacks.all_held().into_iter().filter(move |stack| stack.cookie() != own)
     }
 
-    /// Looks in one stack that is not the own one.
-    fn look_in(&self, stack: &Held, asked: &Asked) -> Result<Seen, Error> {
+    /// Looks in one stack, by sequence numbers: the own one needs no more than addresses where a
+    /// descriptor is there to go by.
+    pub(super) fn look_in(&self, stack: &Held, asked: &Asked) -> Result<Seen, Error> {
         let OwnEnd { local, remote, scope, .. } = asked.own.end;
         // A link-local address means something only together with an interface, and the partner's
         // is not known.
@@ -253,6 +262,13 @@ impl Lookup {
 }
 
 impl Asked {
+    /// What was found in the table of a stack, where no descriptor was passed.
+    #[cfg(feature = "ident")]
+    pub(super) fn of_entry(stack: &Arc<Held>, connection: Connection, end: OwnEnd) -> Self {
+        let own = Own { end, multipath_inode: None };
+        Self { connection, own, device: LOOPBACK, stack: Arc::clone(stack) }
+    }
+
     pub(super) fn own(&self) -> &Own {
         &self.own
     }
@@ -261,13 +277,13 @@ impl Asked {
         self.device
     }
 
-    pub(super) fn stack(&self) -> &Held {
+    pub(super) fn stack(&self) -> &Arc<Held> {
         &self.stack
     }
 }
 
 /// What was seen in one stack.
-enum Seen {
+pub(super) enum Seen {
     Settled(Found),
     /// A socket with the partner's addresses that is not proven to be the partner.
     Stranger,
@@ -275,6 +291,12 @@ enum Seen {
 }
 
 impl Missing {
+    /// Nothing was looked at yet.
+    #[cfg(feature = "ident")]
+    pub(super) fn nothing() -> Self {
+        Self { own: Verdict::NotInThisStack, unproven: false }
+    }
+
     /// What there is to say where every stack was looked at.
     pub(crate) fn verdict(self) -> Found {
         let verdict = match self.own {

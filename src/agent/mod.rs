@@ -16,6 +16,8 @@
 //! hosts     ── partners on other hosts: what is asked of their agents, and answered them
 //!   peers     the transport between agents                afar     what proves an end on another host
 //!   observer  what peers do that is no answer, for audit and metrics
+//! ident     ── who asks at port 113, and what they are told
+//!   names     of accounts, for those who cannot look them up
 //! audit, metrics, config, privileges
 //! command   ── the program `partner`                ca       its certificate authority
 //! ```
@@ -31,9 +33,12 @@ mod door;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod hosts;
+#[cfg(feature = "ident")]
+mod ident;
 mod identity;
 mod lookup;
 mod metrics;
+mod names;
 mod observer;
 mod outcome;
 mod packet;

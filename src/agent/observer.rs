@@ -11,7 +11,7 @@ use super::peers::{Observer, Peer};
 use crate::policy::text::shown;
 
 /// Records a second of what anybody may do who reaches the port.
-const OF_ANYBODY: u32 = 10;
+pub(super) const OF_ANYBODY: u32 = 10;
 /// Records a second of what it takes a certificate for.
 const OF_HOSTS: u32 = 1_000;
 /// Characters of a reason at most: part of it may be the other side's words.
@@ -94,7 +94,7 @@ impl Observer for PeerObserver {
 
 /// So many a second. No clock: instants come in.
 #[derive(Debug)]
-struct Ration {
+pub(super) struct Ration {
     each_second: u32,
     /// The beginning of the second, and how many there were in it.
     began: Option<Instant>,
@@ -104,12 +104,12 @@ struct Ration {
 }
 
 impl Ration {
-    fn new(each_second: u32) -> Self {
+    pub(super) fn new(each_second: u32) -> Self {
         Self { each_second, began: None, taken: 0, left_out: 0 }
     }
 
     /// `Some`: this is not one too many, and how many were before it.
-    fn take(&mut self, now: Instant) -> Option<u64> {
+    pub(super) fn take(&mut self, now: Instant) -> Option<u64> {
         let over = |began| now.saturating_duration_since(began) >= Duration::from_secs(1);
         if self.began.is_none_or(over) {
             self.began = Some(now);

@@ -26,8 +26,10 @@ enum Needed {
     Always,
     /// Not with `namespaces = "own"`.
     ForOtherNamespaces,
-    /// Not with `namespaces = "own"`, unless there is an identity.
+    /// Not with `namespaces = "own"`, unless there is an identity, or `[ident]`.
     ForOtherNamespacesAndHosts,
+    /// Where ports below 1024 are listened at in other namespaces, which are made later.
+    ForIdent,
 }
 
 /// What the agent is to do, as far as rights go.
@@ -35,6 +37,8 @@ enum Needed {
 pub(crate) struct Work {
     pub(crate) other_namespaces: bool,
     pub(crate) other_hosts: bool,
+    /// Answers at port 113.
+    pub(crate) ident: bool,
 }
 
 impl Work {
@@ -43,12 +47,16 @@ impl Work {
             Namespaces::All | Namespaces::Listed(_) => true,
             Namespaces::Own => false,
         };
-        Self { other_namespaces, other_hosts: config.identity != IdentityConfig::Absent }
+        Self {
+            other_namespaces,
+            other_hosts: config.identity != IdentityConfig::Absent,
+            ident: config.ident.is_on(),
+        }
     }
 }
 
 /// All that is ever kept. `packaging/systemd/partnerd.service` and `docs/agent.md` list the same.
-pub(crate) const NEEDS: [Need; 5] = [
+pub(crate) const NEEDS: [Need; 6] = [
     Need {
         name: "CAP_NET_ADMIN",
         capability: CapabilitySet::NET_ADMIN,
@@ -86,6 +94,13 @@ pub(crate) const NEEDS: [Need; 5] = [
                   connection",
         without: "partners in other network namespaces cannot be proven by sequence numbers",
     },
+    Need {
+        name: "CAP_NET_BIND_SERVICE",
+        capability: CapabilitySet::NET_BIND_SERVICE,
+        needed: Needed::ForIdent,
+        purpose: "listens at port 113 in network namespaces as they come",
+        without: "nobody is answered at port 113 in other network namespaces",
+    },
 ];
 
 /// What is needed for that.
@@ -93,7 +108,10 @@ pub(crate) fn needs(work: Work) -> impl Iterator<Item = &'static Need> {
     NEEDS.iter().filter(move |need| match need.needed {
         Needed::Always => true,
         Needed::ForOtherNamespaces => work.other_namespaces,
-        Needed::ForOtherNamespacesAndHosts => work.other_namespaces || work.other_hosts,
+        Needed::ForOtherNamespacesAndHosts => {
+            work.other_namespaces || work.other_hosts || work.ident
+        }
+        Needed::ForIdent => work.ident && work.other_namespaces,
     })
 }
 
@@ -214,9 +232,11 @@ fn bound(keep: CapabilitySet) -> Result<bool, Errno> {
 mod tests {
     use super::*;
 
-    const ALL: Work = Work { other_namespaces: true, other_hosts: false };
-    const OWN: Work = Work { other_namespaces: false, other_hosts: false };
-    const HOSTS: Work = Work { other_namespaces: false, other_hosts: true };
+    const OWN: Work = Work { other_namespaces: false, other_hosts: false, ident: false };
+    const ALL: Work = Work { other_namespaces: true, ..OWN };
+    const HOSTS: Work = Work { other_hosts: true, ..OWN };
+    const IDENT: Work = Work { ident: true, ..OWN };
+    const EVERYTHING: Work = Work { ident: true, ..ALL };
 
     /// The lines of /proc/thread-self/status with these names, as numbers.
     fn status(name: &str) -> u64 {
@@ -237,7 +257,7 @@ mod tests {
     #[test]
     #[ignore = "needs root: has capabilities to give up"]
     fn only_what_is_needed_is_kept() {
-        for work in [ALL, OWN, HOSTS] {
+        for work in [ALL, OWN, HOSTS, IDENT, EVERYTHING] {
             on_a_thread(move || {
                 let outlook = outlook(work).unwrap();
                 let report = keep(work).unwrap();

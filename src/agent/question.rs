@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::future::poll_fn;
 use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -27,7 +28,7 @@ use crate::kernel::verify::{Owner, Verdict};
 use crate::policy::{DecidingRule, PartnerStack, SecurityDomain};
 use crate::protocol::peers::Hello;
 use crate::protocol::{Answer, Outcome, Question, Refused, Told};
-use crate::stack::authority::{Asking, Ruling};
+use crate::stack::authority::{Asking, Refused as NoRight, Ruling};
 use crate::stack::tokens::{Progress as TokenProgress, READING, Tokens};
 use crate::token::{HolderSearch, HoldersGap, Uid, UserToken};
 
@@ -172,18 +173,7 @@ impl Agent {
         if !request.is_empty() {
             findings.rule = self.authorize(caller, PartnerStack::Own, findings).await?;
         }
-        let found = match self.lookup.look(socket, &asked)? {
-            Progress::Settled(found) => found,
-            Progress::NotYet(missing) if !self.lookup.stacks().are_others_served() => {
-                missing.verdict()
-            }
-            Progress::NotYet(missing) => {
-                let search = self.scout.search(asked.clone(), missing).ok_or_else(|| {
-                    Error::agent("too many partners are looked for at once; ask again later")
-                })?;
-                search.await.map_err(|_| Error::agent("a search for a partner failed"))??
-            }
-        };
+        let found = self.found(socket, &asked).await?;
         if let Some(hosts) = self.hosts_of(&found, &asked) {
             // It is not needed any more.
             drop(passed.take());
@@ -222,6 +212,26 @@ impl Agent {
             None
         };
         Ok(Ended::Told(Told { user: Some(user), name: None, routing, token }))
+    }
+
+    /// Where the partner is, of all namespaces that are looked at.
+    pub(super) async fn found(
+        &self,
+        socket: BorrowedFd<'_>,
+        asked: &Asked,
+    ) -> Result<Found, Error> {
+        match self.lookup.look(socket, asked)? {
+            Progress::Settled(found) => Ok(found),
+            Progress::NotYet(missing) if !self.lookup.stacks().are_others_served() => {
+                Ok(missing.verdict())
+            }
+            Progress::NotYet(missing) => {
+                let search = self.scout.search(asked.clone(), missing).ok_or_else(|| {
+                    Error::agent("too many partners are looked for at once; ask again later")
+                })?;
+                search.await.map_err(|_| Error::agent("a search for a partner failed"))?
+            }
+        }
     }
 
     /// Whom to ask about a partner that is in no namespace of this host.
@@ -280,23 +290,30 @@ impl Agent {
         stack: PartnerStack,
         findings: &mut Findings,
     ) -> Result<Option<DecidingRule>, Error> {
-        let asking = || Asking {
-            uid: caller.peer.uid,
-            groups: caller.groups.clone(),
-            privileged: caller.peer.uid == 0,
-        };
+        let (uid, groups) = (caller.peer.uid, caller.groups.as_ref());
+        let ruled = self.rule_for(uid, || groups.cloned(), stack).await;
+        ruled.map(Some).map_err(|refused| {
+            findings.rule = refused.rule;
+            refused.error
+        })
+    }
+
+    /// The rule by which a user may ask. `groups`: `None` where they are not known.
+    pub(super) async fn rule_for(
+        &self,
+        uid: u32,
+        groups: impl Fn() -> Option<Vec<u32>>,
+        stack: PartnerStack,
+    ) -> Result<DecidingRule, NoRight> {
+        let asking = || Asking { uid, groups: groups(), privileged: uid == 0 };
         let authority = self.rules.authority();
         let mut pause = FIRST_PAUSE;
         loop {
-            match authority.rule_for(asking, stack) {
-                Ok(Ruling::Authorized(rule)) => return Ok(Some(rule)),
-                Ok(Ruling::NamesPending) => {
+            match authority.rule_for(asking, stack)? {
+                Ruling::Authorized(rule) => return Ok(rule),
+                Ruling::NamesPending => {
                     tokio::time::sleep(pause).await;
                     pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
-                }
-                Err(refused) => {
-                    findings.rule = refused.rule;
-                    return Err(refused.error);
                 }
             }
         }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::config::{Config, LimitsConfig, PeersConfig};
+use super::config::{Config, IdentConfig, LimitsConfig, PeersConfig};
 use crate::stack::authority::{Authority, Names, Source};
 
 /// The rules in force, which a question reads when it needs them.
@@ -12,6 +12,7 @@ pub(super) struct Rules(RwLock<InForce>);
 struct InForce {
     limits: Arc<LimitsConfig>,
     peers: Arc<PeersConfig>,
+    ident: Arc<IdentConfig>,
     policy: Option<PathBuf>,
     authority: Arc<Authority>,
 }
@@ -21,6 +22,7 @@ impl Rules {
         Self(RwLock::new(InForce {
             limits: Arc::new(config.limits.clone()),
             peers: Arc::new(config.peers.clone()),
+            ident: Arc::new(config.ident.clone()),
             policy: config.policy.clone(),
             authority: Arc::new(authority(config.policy.as_deref())),
         }))
@@ -32,6 +34,10 @@ impl Rules {
 
     pub(super) fn peers(&self) -> Arc<PeersConfig> {
         self.now(|rules| Arc::clone(&rules.peers))
+    }
+
+    pub(super) fn ident(&self) -> Arc<IdentConfig> {
+        self.now(|rules| Arc::clone(&rules.ident))
     }
 
     pub(super) fn authority(&self) -> Arc<Authority> {
@@ -49,6 +55,7 @@ impl Rules {
         rules.policy = config.policy;
         rules.limits = Arc::new(config.limits);
         rules.peers = Arc::new(config.peers);
+        rules.ident = Arc::new(config.ident);
     }
 
     // Each change leaves the rules whole, so a poisoned lock tells nothing.

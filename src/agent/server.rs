@@ -19,6 +19,8 @@ use super::closer::{Closer, Lent};
 use super::config::Config;
 use super::door::{self, Packet, Received};
 use super::hosts::{Answering, Hosts};
+#[cfg(feature = "ident")]
+use super::ident::Ident;
 use super::identity::Identity;
 use super::lookup::Lookup;
 use super::metrics::Metrics;
@@ -55,6 +57,9 @@ pub(crate) struct Setup {
     pub(crate) metrics: Arc<Metrics>,
     /// What the agent proves itself with to those of other hosts; without it there are none.
     pub(crate) identity: Option<Identity>,
+    /// Where is asked at port 113, in the agent's own namespace: sockets that listen.
+    #[cfg(feature = "ident")]
+    pub(crate) ident: Vec<OwnedFd>,
     /// The configuration, each time that it was read again. What needs a restart is as it was.
     pub(crate) reloads: mpsc::Receiver<Config>,
     pub(crate) stop: Stop,
@@ -76,11 +81,18 @@ type Socket = Arc<AsyncFd<OwnedFd>>;
 
 /// Answers until it is told to stop, and what is in flight has its answer.
 pub(crate) async fn serve(setup: Setup) -> io::Result<()> {
-    let Setup { config, listener, audit, metrics, identity, mut reloads, mut stop } = setup;
+    #[cfg(feature = "ident")]
+    let for_ident = setup.ident;
+    let Setup { config, listener, audit, metrics, identity, mut reloads, mut stop, .. } = setup;
     let hosts = identity.is_some();
     let agent = Arc::new(agent(&config, hosts, audit, metrics)?);
     let others =
         identity.map(|identity| others(&agent, &identity, config.peers.port)).transpose()?;
+    #[cfg(feature = "ident")]
+    let mut ident = match config.ident.is_on() {
+        true => Some(Ident::start(&agent, for_ident)?),
+        false => None,
+    };
     let door = Arc::new(Door {
         agent,
         users: Users::new(),
@@ -121,7 +133,14 @@ pub(crate) async fn serve(setup: Setup) -> io::Result<()> {
             others.listener.close(LAST_ANSWERS).await;
         }
     };
-    let (all, ()) = tokio::join!(tokio::time::timeout(LAST_ANSWERS, all), of_others);
+    let of_ident = async {
+        #[cfg(feature = "ident")]
+        if let Some(ident) = ident.take() {
+            ident.close(LAST_ANSWERS).await;
+        }
+    };
+    let all = tokio::time::timeout(LAST_ANSWERS, all);
+    let (all, (), ()) = tokio::join!(all, of_others, of_ident);
     if all.is_err() {
         tracing::warn!("some questions were not answered before the end");
     }
@@ -168,7 +187,8 @@ fn agent(config: &Config, hosts: bool, audit: Audit, metrics: Arc<Metrics>) -> i
             io::Error::other(format!("{doing}: {}", io::Error::from_raw_os_error(errno)))
         }
     })?;
-    let prober = if config.namespaces == super::config::Namespaces::Own && !hosts {
+    let own = config.namespaces == super::config::Namespaces::Own;
+    let prober = if own && !hosts && !config.ident.is_on() {
         None
     } else {
         let prober = Prober::new();

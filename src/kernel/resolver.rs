@@ -303,6 +303,18 @@ impl Asker {
         answer.map(Some).map_err(io)
     }
 
+    /// Whether connection tracking rewrote the connection with these addresses, of which no descriptor
+    /// is at hand. The calling thread is in the namespace of this asker.
+    #[cfg(feature = "ident")]
+    pub(crate) fn translation_of(&self, local: Endpoint, remote: Endpoint) -> Translation {
+        if tracks_nothing(sys::socket_of(&self.netlink)) {
+            return Translation::None;
+        }
+        let asked = asked_in_detail(sys::socket_of(&self.netlink), local, remote, None);
+        // What could not be asked may be translated.
+        asked.unwrap_or(Translation::Hidden { original: None })
+    }
+
     /// Asks all queries in one message and returns the answers in their order.
     pub(crate) fn lookups<const N: usize>(
         &mut self,
@@ -456,6 +468,16 @@ fn translation(
         }
     };
     let own = own()?;
+    asked_in_detail(socket, own.local, own.remote, original)
+}
+
+/// What connection tracking says of a connection in the namespace of `socket`.
+fn asked_in_detail(
+    socket: Socket<'_>,
+    local: Endpoint,
+    remote: Endpoint,
+    original: Option<Endpoint>,
+) -> Result<Translation, Failure> {
     let hidden = Translation::Hidden { original };
     let netlink = match Netlink::netfilter() {
         Ok(netlink) => netlink,
@@ -468,8 +490,8 @@ fn translation(
     if !same_namespace(socket, sys::socket_of(&netlink)).unwrap_or(false) {
         return Ok(hidden);
     }
-    let request = conntrack::encode(own.local, own.remote, SEQ);
-    let decode = |datagram: &[u8]| conntrack::decode(datagram, own.local, own.remote);
+    let request = conntrack::encode(local, remote, SEQ);
+    let decode = |datagram: &[u8]| conntrack::decode(datagram, local, remote);
     Ok(match ask_once(&netlink, &request, decode) {
         Ok(conntrack::Reply::Known(translation)) => translation,
         Ok(conntrack::Reply::NotTracked) if original.is_none() => Translation::None,

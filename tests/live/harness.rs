@@ -17,6 +17,8 @@ mod each;
 mod faults;
 #[cfg(feature = "agent")]
 mod hosts;
+#[cfg(feature = "ident")]
+mod ident;
 mod interface;
 mod listeners;
 mod mptcp;
@@ -106,6 +108,8 @@ pub(crate) fn main() -> ExitCode {
         &agent::tests(),
         #[cfg(feature = "agent")]
         &hosts::tests(),
+        #[cfg(feature = "ident")]
+        &ident::tests(),
     ];
     let missing = Missing::look();
     let trials = themes.concat().into_iter().map(|test| missing.trial(test)).collect();

@@ -50,6 +50,14 @@ pub(super) fn write(record: &Record<'_>, out: &mut Vec<u8>) {
             }
         }
         Asker::Host { name, address } => host(out, Some(name), address),
+        #[cfg(feature = "ident")]
+        Asker::Ident { address, user, answer } => {
+            field(out, "PARTNERD_IDENT_ADDRESS", address);
+            if let Some(user) = user {
+                field(out, "PARTNERD_IDENT_USER", user);
+            }
+            field(out, "PARTNERD_IDENT_ANSWER", answer);
+        }
     }
     if let Some(connection) = record.connection {
         field(out, "PARTNERD_LOCAL", connection.local);
@@ -101,6 +109,8 @@ pub(super) fn write_event(event: &PeerEvent<'_>, out: &mut Vec<u8>) {
         Event::HandshakeFailed => "did not prove who it is",
         Event::ConnectionRefused => "was not let in",
         Event::QuestionRefused => "was refused a question",
+        #[cfg(feature = "ident")]
+        Event::IdentRefused => "was told nothing at port 113",
     };
     let message = match name {
         Some(name) => format!("host {name} at {address} {what}: {kind}"),
@@ -132,6 +142,14 @@ impl Display for Asker<'_> {
         match self {
             Self::Caller(peer) => write!(f, "uid {}", peer.uid),
             Self::Host { name, address } => write!(f, "host {name} at {address}"),
+            #[cfg(feature = "ident")]
+            Self::Ident { address, user: Some(user), .. } => {
+                write!(f, "uid {user} at {address}, which asked at port 113,")
+            }
+            #[cfg(feature = "ident")]
+            Self::Ident { address, user: None, .. } => {
+                write!(f, "{address}, which asked at port 113,")
+            }
         }
     }
 }

@@ -29,6 +29,9 @@ struct Line<'a> {
     told: Option<Told<'a>>,
     refused: Option<Refused<'a>>,
     rule: Option<String>,
+    /// Of questions at port 113 alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ident: Option<Ident<'a>>,
     /// Of events that are no question alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     left_out: Option<u64>,
@@ -45,6 +48,13 @@ struct Caller {
 struct Host<'a> {
     name: Option<&'a str>,
     address: IpAddr,
+}
+
+#[derive(Serialize)]
+struct Ident<'a> {
+    address: IpAddr,
+    user: Option<u32>,
+    answer: &'a str,
 }
 
 #[derive(Serialize)]
@@ -94,9 +104,13 @@ pub(super) fn write(record: &Record<'_>, now: SystemTime, out: &mut Vec<u8>) {
         }
         Verdict::NotYet => (None, None),
     };
-    let (caller, host) = match record.asker {
-        Asker::Caller(Peer { uid, gid, pid }) => (Some(Caller { uid, gid, pid }), None),
-        Asker::Host { name, address } => (None, Some(Host { name: Some(name), address })),
+    let (caller, host, ident) = match record.asker {
+        Asker::Caller(Peer { uid, gid, pid }) => (Some(Caller { uid, gid, pid }), None, None),
+        Asker::Host { name, address } => (None, Some(Host { name: Some(name), address }), None),
+        #[cfg(feature = "ident")]
+        Asker::Ident { address, user, answer } => {
+            (None, None, Some(Ident { address, user, answer }))
+        }
     };
     let line = Line {
         version: VERSION,
@@ -114,6 +128,7 @@ pub(super) fn write(record: &Record<'_>, now: SystemTime, out: &mut Vec<u8>) {
         told,
         refused,
         rule: record.rule.map(ToString::to_string),
+        ident,
         left_out: None,
     };
     put(&line, out);
@@ -132,6 +147,7 @@ pub(super) fn write_event(event: &PeerEvent<'_>, now: SystemTime, out: &mut Vec<
         told: None,
         refused: Some(Refused { kind: event.kind, reason: None, text: event.text }),
         rule: None,
+        ident: None,
         left_out: Some(event.left_out),
     };
     put(&line, out);

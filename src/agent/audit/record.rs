@@ -30,6 +30,15 @@ pub(crate) enum Asker<'a> {
         name: &'a str,
         address: IpAddr,
     },
+    /// Whoever has connected to port 113.
+    #[cfg(feature = "ident")]
+    Ident {
+        address: IpAddr,
+        /// The user, where it is one of this host, proven.
+        user: Option<u32>,
+        /// What was answered.
+        answer: &'a str,
+    },
 }
 
 /// What another host did that came to no answer.
@@ -52,6 +61,9 @@ pub(crate) enum Event {
     HandshakeFailed,
     ConnectionRefused,
     QuestionRefused,
+    /// At port 113.
+    #[cfg(feature = "ident")]
+    IdentRefused,
 }
 
 /// What the asker was told.
@@ -100,6 +112,8 @@ impl Event {
             Self::HandshakeFailed => "handshake-failed",
             Self::ConnectionRefused => "connection-refused",
             Self::QuestionRefused => "question-refused",
+            #[cfg(feature = "ident")]
+            Self::IdentRefused => "ident-refused",
         }
     }
 }

@@ -3,6 +3,7 @@
 mod error;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod ident;
 mod network;
 mod parse;
 mod peers;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use error::{ConfigError, shown_path};
+pub(crate) use ident::{IdentConfig, Tell};
 pub(crate) use network::Network;
 
 use crate::kernel::sys::file;
@@ -38,6 +40,7 @@ pub(crate) struct Config {
     pub(crate) socket: SocketConfig,
     pub(crate) identity: IdentityConfig,
     pub(crate) peers: PeersConfig,
+    pub(crate) ident: IdentConfig,
     pub(crate) limits: LimitsConfig,
     pub(crate) audit: AuditConfig,
     pub(crate) metrics: MetricsConfig,
@@ -206,6 +209,7 @@ impl Config {
             },
             identity: IdentityConfig::Absent,
             peers: PeersConfig::standard(),
+            ident: IdentConfig::standard(),
             limits: LimitsConfig {
                 connections: 1024,
                 connections_per_user: 64,
@@ -260,6 +264,7 @@ impl Config {
             ("socket.group", self.socket.group != new.socket.group),
             ("identity", self.identity != new.identity),
             ("peers.port", self.peers.port != new.peers.port),
+            ("ident.listen", self.ident.listen != new.ident.listen),
             ("metrics.listen", self.metrics.listen != new.metrics.listen),
             ("log.format", self.log.format != new.log.format),
         ];
@@ -273,6 +278,7 @@ impl Config {
             socket: self.socket.clone(),
             identity: self.identity.clone(),
             peers: PeersConfig { port: self.peers.port, ..new.peers },
+            ident: IdentConfig { listen: self.ident.listen.clone(), ..new.ident },
             metrics: self.metrics.clone(),
             log: LogConfig { format: self.log.format, level: new.log.level },
             policy: new.policy,

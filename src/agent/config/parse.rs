@@ -12,6 +12,7 @@ use serde::Deserialize;
 use toml::{Spanned, Value};
 
 use super::error::{ConfigError, Place};
+use super::ident::{self, RawIdent};
 use super::peers::{self, RawPeers};
 use super::{
     Account, Config, IdentityConfig, LogFormat, LogLevel, MAX_CONFIG_BYTES, MAX_SOCKET_PATH,
@@ -35,6 +36,7 @@ struct RawFile {
     identity: Option<Spanned<RawIdentity>>,
     #[serde(default)]
     peers: RawPeers,
+    ident: Option<Spanned<RawIdent>>,
     #[serde(default)]
     limits: RawLimits,
     #[serde(default)]
@@ -145,6 +147,7 @@ impl Reader<'_> {
             config.identity = self.identity(identity)?;
         }
         config.peers = peers::read(&self.place, raw.peers)?;
+        config.ident = ident::read(&self.place, raw.ident)?;
         self.limits(&mut config, &raw.limits)?;
         self.audit(&mut config, raw.audit)?;
         config.metrics.listen = raw.metrics.listen.map(|it| self.listen(&it)).transpose()?;

@@ -8,7 +8,7 @@ use toml::{Spanned, Value};
 use super::error::{ConfigError, Place};
 use super::network::{Network, NetworkError};
 use super::parse::{MAX_LISTED, kind_of, within};
-use super::{PeersConfig, network};
+use super::{PeersConfig, network as networks};
 use crate::agent::identity::PeerName;
 use crate::policy::text::quoted;
 
@@ -26,7 +26,7 @@ pub(super) struct RawPeers {
 impl PeersConfig {
     /// What is in force without the table.
     pub(super) fn standard() -> Self {
-        Self { port: PORT, allow: None, networks: network::PRIVATE.to_vec() }
+        Self { port: PORT, allow: None, networks: networks::PRIVATE.to_vec() }
     }
 
     /// Whether a host of the security domain may ask, by the name in its certificate.
@@ -45,17 +45,20 @@ pub(super) fn read(place: &Place<'_>, raw: RawPeers) -> Result<PeersConfig, Conf
         peers.allow = Some(each(place, &list, &HOSTS, host)?);
     }
     if let Some(list) = raw.networks {
-        peers.networks = each(place, &list, &NETWORKS, |text| {
-            Network::parse(text).map_err(|error| match error {
-                NetworkError::Syntax => None,
-                NetworkError::HostBits(network) => {
-                    Some(format!("{}, an address of {network}", quoted(text)))
-                }
-                NetworkError::NoHosts(what) => Some(format!("{}, with {what} in it", quoted(text))),
-            })
-        })?;
+        peers.networks = each(place, &list, &NETWORKS, network)?;
     }
     Ok(peers)
+}
+
+/// One network of hosts.
+pub(super) fn network(text: &str) -> Result<Network, Option<String>> {
+    Network::parse(text).map_err(|error| match error {
+        NetworkError::Syntax => None,
+        NetworkError::HostBits(network) => {
+            Some(format!("{}, an address of {network}", quoted(text)))
+        }
+        NetworkError::NoHosts(what) => Some(format!("{}, with {what} in it", quoted(text))),
+    })
 }
 
 /// The name that a certificate may have; what it is compared with is ASCII, as it is.
@@ -67,9 +70,9 @@ fn host(text: &str) -> Result<String, Option<String>> {
 }
 
 /// What stands in a list, and what to do where something else does.
-struct Entries {
-    expected: &'static str,
-    remedy: &'static str,
+pub(super) struct Entries {
+    pub(super) expected: &'static str,
+    pub(super) remedy: &'static str,
 }
 
 const HOSTS: Entries = Entries {
@@ -77,7 +80,7 @@ const HOSTS: Entries = Entries {
     remedy: "write the HOST of the certificates' spiffe://DOMAIN/partnerd/HOST, such as [\"web1\"]; \
              remove the key for every host of the security domain",
 };
-const NETWORKS: Entries = Entries {
+pub(super) const NETWORKS: Entries = Entries {
     expected: "a list of networks of hosts, none with loopback, link-local, multicast or \
                unspecified addresses",
     remedy: "write each with its first address and the bits of its prefix, such as \
@@ -85,7 +88,7 @@ const NETWORKS: Entries = Entries {
 };
 
 /// Every entry of a list of strings. `read` may say what was found better than the text itself.
-fn each<T>(
+pub(super) fn each<T>(
     place: &Place<'_>,
     list: &Spanned<Value>,
     Entries { expected, remedy }: &Entries,

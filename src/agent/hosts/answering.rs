@@ -3,13 +3,13 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
 use super::Doors;
-use crate::accounts::{Accounts, Lookup as Name};
+use crate::accounts::Accounts;
 use crate::agent::audit::{Asker, Record, ToldToken, Verdict as Recorded};
+use crate::agent::names;
 use crate::agent::peers::{Answerer, Peer};
 use crate::agent::question::Agent;
 use crate::agent::subject::Connection;
@@ -21,10 +21,6 @@ use crate::protocol::Refused;
 use crate::protocol::peers::{End, Outcome, Question, Told};
 use crate::stack::tokens::{Progress, READING};
 use crate::token::{Uid, UserToken};
-
-/// How long a name is waited for; the number is told without it.
-const NAME_PATIENCE: Duration = Duration::from_secs(1);
-const PAUSE: Duration = Duration::from_millis(2);
 
 /// Answers other hosts.
 pub(crate) struct Answering {
@@ -122,23 +118,12 @@ impl Answering {
             return Ok(nothing());
         }
         let user = Uid::new(owner.uid).ok_or(Error::unidentified(Reason::OverflowUid))?;
-        let name = self.name(owner.uid).await;
+        // The number is told without it.
+        let name = names::name_of(&self.names, owner.uid).await;
+        let name = name.ok().flatten().map(|name| name.as_ref().to_owned());
         let wants_token = question.request.contains(crate::info::PartnerRequest::UTOKEN);
         let token = if wants_token { Some(self.token(question, owner, user).await?) } else { None };
         Ok(Told { user: Some(user), name, token })
-    }
-
-    /// The account's name, if it comes in time.
-    async fn name(&self, uid: u32) -> Option<String> {
-        let began = Instant::now();
-        loop {
-            match self.names.lookup(uid, Instant::now()) {
-                Name::Known(name) => return name.map(|name| name.as_ref().to_owned()),
-                Name::Unavailable => return None,
-                Name::Pending if began.elapsed() >= NAME_PATIENCE => return None,
-                Name::Pending => tokio::time::sleep(PAUSE).await,
-            }
-        }
     }
 
     async fn token(

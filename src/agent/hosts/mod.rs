@@ -26,16 +26,15 @@ use tokio::sync::Semaphore;
 use self::dial::Dialer;
 use super::identity::Identity;
 use super::lookup::Lookup;
+use super::names;
 use super::observer::PeerObserver;
 use super::peers::{self, Introduce, Listener, Means, Peers, Setup, Trust};
 use super::question::Agent;
 use super::stacks::Held;
-use crate::accounts::{Accounts, Limits as NameLimits, SystemAccounts};
+use crate::accounts::Accounts;
 
 /// How long it may take to connect to another host: less than most gets wait.
 const ESTABLISH: std::time::Duration = std::time::Duration::from_secs(2);
-/// Names of this host's accounts that are kept.
-const NAMES: NameLimits = NameLimits { age: std::time::Duration::from_secs(60), names: 4_096 };
 
 /// The agents of other hosts.
 pub(super) struct Hosts {
@@ -79,7 +78,7 @@ impl Hosts {
             peers: Peers::new(means, peers::MOST),
             port,
             stacks: Arc::default(),
-            names: Arc::new(Accounts::new(Arc::new(SystemAccounts), NAMES)),
+            names: names::of_system(),
             turn: Arc::new(Semaphore::new(1)),
         }
     }

@@ -1,5 +1,7 @@
 //! What the agent counts, and where a monitoring system reads it.
 
+#[cfg(feature = "ident")]
+mod ident;
 mod peers;
 mod serve;
 
@@ -41,6 +43,8 @@ pub(crate) struct Metrics {
     namespaces: Gauge,
     audit: Tally,
     peers: PeerMetrics,
+    #[cfg(feature = "ident")]
+    ident: ident::IdentMetrics,
 }
 
 impl Metrics {
@@ -59,6 +63,8 @@ impl Metrics {
         let namespaces = Gauge::default();
         let audit = Tally::default();
         let peers = PeerMetrics::register(&mut registry);
+        #[cfg(feature = "ident")]
+        let ident = ident::IdentMetrics::register(&mut registry);
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("questions", "Questions, by what came of them", questions.clone());
         registry.register("refusals", "Refused questions, by kind of error", refusals.clone());
@@ -87,6 +93,8 @@ impl Metrics {
             namespaces,
             audit,
             peers,
+            #[cfg(feature = "ident")]
+            ident,
         }
     }
 

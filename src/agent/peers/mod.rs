@@ -27,6 +27,8 @@ mod trust;
 #[cfg(test)]
 pub(crate) use link::Link;
 pub(crate) use link::{Answered, AskError, Dial, Key, Means};
+#[cfg(feature = "ident")]
+pub(super) use listener::hosts::{Hosts as Addresses, Place as Taken};
 pub(crate) use listener::{Answerer, Limits, Listener, Observer, Peer, Setup};
 pub(crate) use table::{MOST, Peers};
 pub(crate) use trust::{Introduce, PeerName, Role, Trust};

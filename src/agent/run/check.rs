@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::agent::audit::Utc;
 use crate::agent::config::{
-    Account, Config, IdentityConfig, LogFormat, Namespaces, OnFailure, PeersConfig, shown_path,
+    Account, Config, IdentConfig, IdentityConfig, LogFormat, Namespaces, OnFailure, PeersConfig,
+    shown_path,
 };
 use crate::agent::identity::Identity;
 use crate::agent::privileges::{self, PrivilegesError, Report, Work};
@@ -95,6 +96,7 @@ fn lines(out: &mut String, config: &Config, path: &Path, policy: &Policy) -> fmt
         }
     }
     peers(out, &config.peers)?;
+    ident(out, &config.ident)?;
     let limits = &config.limits;
     writeln!(out, "limits.connections = {}", limits.connections)?;
     writeln!(out, "limits.connections_per_user = {}", limits.connections_per_user)?;
@@ -148,6 +150,22 @@ fn peers(out: &mut String, peers: &PeersConfig) -> fmt::Result {
     }
     let networks = peers.networks.iter().map(|network| format!("\"{network}\"")).collect();
     writeln!(out, "peers.networks = {}", list(networks))
+}
+
+fn ident(out: &mut String, ident: &IdentConfig) -> fmt::Result {
+    if !ident.is_on() {
+        return Ok(());
+    }
+    let list = |entries: Vec<String>| format!("[{}]", entries.join(", "));
+    let listen = ident.listen.iter().map(|address| format!("\"{address}\"")).collect();
+    writeln!(out, "ident.listen = {}", list(listen))?;
+    writeln!(out, "ident.tell = \"{}\"", ident.tell.as_str())?;
+    let networks = ident.networks.iter().map(|network| format!("\"{network}\"")).collect();
+    writeln!(out, "ident.networks = {}", list(networks))?;
+    writeln!(out, "ident.tell_networks = \"{}\"", ident.tell_networks.as_str())?;
+    writeln!(out, "ident.connections = {}", ident.connections)?;
+    writeln!(out, "ident.questions_per_second = {}", ident.questions_per_second)?;
+    writeln!(out, "ident.line_seconds = {}", ident.line.as_secs())
 }
 
 /// Who the agent would be to the agents of other hosts.

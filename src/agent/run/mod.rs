@@ -63,6 +63,20 @@ fn raise_descriptor_limit() {
     let _ = setrlimit(Resource::Nofile, limit);
 }
 
+/// Each port in the agent's own namespace at which is asked whose a connection is.
+#[cfg(feature = "ident")]
+fn listen_for_ident(config: &Config) -> Result<Vec<std::os::fd::OwnedFd>, String> {
+    let listen = |address: &std::net::SocketAddr| {
+        super::ident::listen(*address).map_err(|error| {
+            format!(
+                "{address}: listening for ident: {error}; stop what answers there, run the agent as \
+                 root, or name another address in `ident.listen`"
+            )
+        })
+    };
+    config.ident.listen.iter().map(listen).collect()
+}
+
 fn look(arguments: &Arguments) -> Result<(), Status> {
     let config = Config::load(arguments.config.as_deref()).map_err(because(Status::Invalid))?;
     let policy = check::policy(&config).map_err(because(Status::Invalid))?;
@@ -90,6 +104,8 @@ fn run(arguments: &Arguments) -> Result<(), Status> {
             let message = format!("{address}: listening for metrics: {error}; name a free port");
             because(Status::Socket)(message)
         })?;
+    #[cfg(feature = "ident")]
+    let for_ident = listen_for_ident(&config).map_err(because(Status::Socket))?;
     raise_descriptor_limit();
     let rights = privileges::keep(Work::of(&config)).map_err(because(Status::Forbidden))?;
 
@@ -124,6 +140,8 @@ fn run(arguments: &Arguments) -> Result<(), Status> {
         audit: audit.clone(),
         metrics: Arc::clone(&metrics),
         identity,
+        #[cfg(feature = "ident")]
+        ident: for_ident,
         reloads: for_server,
         stop,
     };

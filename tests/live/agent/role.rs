@@ -66,6 +66,13 @@ impl Asker {
                 nix::unistd::setuid(nix::unistd::Uid::from_raw(uid.parse().unwrap()))?;
                 Ok(String::new())
             }
+            // One's own address of the connection that is asked about, and the partner's.
+            #[cfg(feature = "ident")]
+            ["ident", local, remote] => {
+                let (local, remote) = (address(local), address(remote));
+                let at = (remote.ip(), 113).into();
+                super::super::ident::ask(at, local.ip(), (remote.port(), local.port()))
+            }
             ["run", ref command @ ..] => {
                 run(&command.join(" "));
                 Ok(String::new())

@@ -19,7 +19,7 @@ const REMEMBERED: Duration = Duration::from_secs(2);
 type Key = (u64, IpAddr);
 
 /// One address in one network namespace.
-pub(super) struct Host {
+pub(in crate::agent) struct Host {
     /// Proven ones.
     pub(super) connections: Arc<AtomicUsize>,
     /// Those that are not proven, in the order in which they came.
@@ -33,7 +33,7 @@ pub(super) enum Displaced {}
 /// Those that are connected, and those that were a moment ago: as many as there are connections, and
 /// as many again before they are cleaned out.
 #[derive(Default)]
-pub(super) struct Hosts(Mutex<Known>);
+pub(in crate::agent) struct Hosts(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
@@ -59,7 +59,12 @@ impl Host {
     }
 
     /// Counts questions; returns how long the host has to wait before the next.
-    pub(super) fn spend(&self, count: u32, per_second: u32, now: Instant) -> Option<Duration> {
+    pub(in crate::agent) fn spend(
+        &self,
+        count: u32,
+        per_second: u32,
+        now: Instant,
+    ) -> Option<Duration> {
         // Each change of a pace is whole.
         let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
         pace.spend(count, per_second, now)
@@ -73,7 +78,7 @@ impl Host {
 }
 
 impl Hosts {
-    pub(super) fn host(&self, key: Key, now: Instant) -> Arc<Host> {
+    pub(in crate::agent) fn host(&self, key: Key, now: Instant) -> Arc<Host> {
         // A host is in the table or not.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Known { table, tidy_at } = &mut *known;
@@ -96,11 +101,11 @@ impl Hosts {
 
 /// A place that is taken for as long as this lives.
 #[derive(Debug)]
-pub(super) struct Place(Arc<AtomicUsize>);
+pub(in crate::agent) struct Place(Arc<AtomicUsize>);
 
 impl Place {
     /// `None`: as many as `limit` are taken.
-    pub(super) fn take(of: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
+    pub(in crate::agent) fn take(of: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
         let one_more = |taken| (taken < limit).then_some(taken + 1);
         of.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
         Some(Self(Arc::clone(of)))

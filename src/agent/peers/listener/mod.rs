@@ -4,7 +4,7 @@
 //! its first byte is here. Until a peer is proven it holds none of the places of those that are.
 
 mod gate;
-mod hosts;
+pub(in crate::agent) mod hosts;
 mod visit;
 
 use std::collections::HashMap;
