@@ -57,6 +57,12 @@ enum Needs {
         allow(dead_code, reason = "calls servers of these features")
     )]
     Curl,
+    /// The package `postgresql`.
+    #[cfg(feature = "ident")]
+    Postgresql,
+    /// The package `oidentd`.
+    #[cfg(feature = "ident")]
+    Oidentd,
 }
 
 /// One test: its name and what it runs, in a new namespace.
@@ -76,6 +82,8 @@ macro_rules! tests {
     (@ nft) => { $crate::harness::Needs::Nft };
     (@ cc) => { $crate::harness::Needs::Cc };
     (@ curl) => { $crate::harness::Needs::Curl };
+    (@ postgresql) => { $crate::harness::Needs::Postgresql };
+    (@ oidentd) => { $crate::harness::Needs::Oidentd };
 }
 pub(crate) use tests;
 
@@ -122,6 +130,10 @@ struct Missing {
     nft: bool,
     cc: bool,
     curl: bool,
+    #[cfg(feature = "ident")]
+    postgresql: bool,
+    #[cfg(feature = "ident")]
+    oidentd: bool,
 }
 
 impl Missing {
@@ -131,6 +143,10 @@ impl Missing {
             nft: !support::is_installed("nft"),
             cc: !support::is_installed("cc"),
             curl: !support::is_installed("curl"),
+            #[cfg(feature = "ident")]
+            postgresql: ident::lacks_postgresql(),
+            #[cfg(feature = "ident")]
+            oidentd: !support::is_installed("oidentd"),
         }
     }
 
@@ -139,17 +155,19 @@ impl Missing {
             support::in_new_namespace(run);
             Ok(())
         });
-        let lacks = if self.namespaces {
-            "needs root"
-        } else if self.nft && needs == Needs::Nft {
-            "needs nft"
-        } else if self.cc && needs == Needs::Cc {
-            "needs cc"
-        } else if self.curl && needs == Needs::Curl {
-            "needs curl"
-        } else {
-            return trial;
+        let lacks = match needs {
+            Needs::Nothing => None,
+            Needs::Nft => self.nft.then_some("needs nft"),
+            Needs::Cc => self.cc.then_some("needs cc"),
+            Needs::Curl => self.curl.then_some("needs curl"),
+            #[cfg(feature = "ident")]
+            Needs::Postgresql => self.postgresql.then_some("needs postgresql"),
+            #[cfg(feature = "ident")]
+            Needs::Oidentd => (self.oidentd || self.nft).then_some("needs oidentd and nft"),
         };
-        trial.with_kind(lacks).with_ignored_flag(true)
+        match lacks.filter(|_| !self.namespaces).or(self.namespaces.then_some("needs root")) {
+            Some(lacks) => trial.with_kind(lacks).with_ignored_flag(true),
+            None => trial,
+        }
     }
 }

@@ -82,7 +82,8 @@ impl Namespace {
         run(&format!("ip link set {link} netns {}", self.path()));
     }
 
-    fn path(&self) -> String {
+    /// Its file, as long as this value lives.
+    pub(crate) fn path(&self) -> String {
         use std::os::fd::AsRawFd;
         format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())
     }

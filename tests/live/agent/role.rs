@@ -68,9 +68,10 @@ impl Asker {
             }
             // One's own address of the connection that is asked about, and the partner's.
             #[cfg(feature = "ident")]
-            ["ident", local, remote] => {
+            ["ident", local, remote, ref at @ ..] => {
                 let (local, remote) = (address(local), address(remote));
-                let at = (remote.ip(), 113).into();
+                let port = at.first().map_or(113, |port| port.parse().unwrap());
+                let at = (remote.ip(), port).into();
                 super::super::ident::ask(at, local.ip(), (remote.port(), local.port()))
             }
             ["run", ref command @ ..] => {

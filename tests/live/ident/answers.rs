@@ -7,7 +7,7 @@ use super::super::agent::daemon::{OPEN, Partnerd};
 use super::super::agent::places::{addresses, neighbour};
 use super::super::puppet::{Puppet, connected};
 use super::super::support::{address, connect, eventually, loopbacks};
-use super::{BIN, DAEMON, LISTEN, SYS, agent, ask, asked_of, say, whose};
+use super::{BIN, DAEMON, LISTEN, SYS, agent, ask, asked_of, listen_there, say, whose};
 
 crate::harness::tests![
     ident_names_both_ends_to_each_other,
@@ -58,7 +58,8 @@ fn ident_answers_for_v4_mapped_connections_over_ipv4() {
 
 fn ident_answers_for_a_connection_within_another_namespace_there() {
     let there = neighbour(1);
-    let _agent = agent();
+    let agent = Partnerd::prepare(None, &listen_there(&there));
+    agent.run();
     there.run(|| {
         let (server, client) = (Puppet::new(DAEMON), Puppet::new(BIN));
         for at in loopbacks(8080) {
@@ -73,7 +74,7 @@ fn ident_answers_for_a_connection_within_another_namespace_there() {
 
 fn ident_answers_between_namespaces_where_each_end_is() {
     let there = neighbour(1);
-    let _agent = Partnerd::configured(OPEN, LISTEN);
+    let _agent = Partnerd::configured(OPEN, &listen_there(&there));
     let server = Puppet::new(DAEMON);
     let client = there.run(|| Puppet::new(BIN));
     for at in addresses(1, 1, 8080) {
@@ -92,7 +93,8 @@ fn ident_answers_between_namespaces_where_each_end_is() {
 
 fn ident_knows_the_same_addresses_in_two_namespaces_apart() {
     let there = neighbour(1);
-    let _agent = agent();
+    let agent = Partnerd::prepare(None, &listen_there(&there));
+    agent.run();
     let (at, from) = (address("127.0.0.1:8080"), address("127.0.0.1:20000"));
     let look = |user: u32, name: &str| {
         let (server, client) = (Puppet::new(DAEMON), Puppet::new(user));

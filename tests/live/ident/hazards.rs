@@ -137,7 +137,7 @@ fn ident_h20_a_redirected_connection_is_nobody_s() {
     let (server, client, other) = (Puppet::new(DAEMON), Puppet::new(BIN), Puppet::new(SYS));
     for at in loopbacks(8080) {
         let listener = server.listen(at);
-        let near = client.connect((at.ip(), 80).into());
+        let near = client.connect_from((at.ip(), 20_000).into(), (at.ip(), 80).into());
         let far = listener.accept();
         assert_eq!(whose(&server, &far), NO_USER, "{at}");
         assert_eq!(whose(&client, &near), NO_USER, "{at}");
@@ -178,12 +178,12 @@ fn ident_h20_who_has_the_port_of_a_translated_connection_is_not_named_to_another
            }
          }\n");
     let networks = "networks = [\"10.7.0.0/16\", \"fd07::/16\"]\n";
-    let _agent = Partnerd::configured("", &format!("namespaces = \"own\"\n{LISTEN}{networks}"));
+    let _agent = Partnerd::configured("", &format!("{LISTEN}{networks}"));
     let server = there.run(|| Puppet::new(DAEMON));
     let (client, other) = (Puppet::new(BIN), Puppet::new(SYS));
-    for at in addresses(1, 2, 8080) {
+    for (at, from) in addresses(1, 2, 8080).into_iter().zip(addresses(1, 1, 20_000)) {
         let listener = server.listen(at);
-        let near = client.connect((at.ip(), 81).into());
+        let near = client.connect_from(from, (at.ip(), 81).into());
         let far = listener.accept();
         assert_eq!(far.peer(), near.local(), "staging");
         assert_eq!(whose(&server, &far), NO_USER, "{at}");

@@ -15,15 +15,16 @@ use std::net::{IpAddr, SocketAddr};
 use super::Test;
 use super::agent::daemon::Partnerd;
 use super::puppet::{Far, Puppet};
-use super::support::{PATIENCE, tcp};
+use super::support::{Namespace, PATIENCE, tcp};
 
 /// Users with names: `daemon`, `bin` and `sys`.
 pub(crate) const DAEMON: u32 = 1;
 pub(crate) const BIN: u32 = 2;
 pub(crate) const SYS: u32 = 3;
 
-/// At every address.
-pub(crate) const LISTEN: &str = "[ident]\nlisten = [\"0.0.0.0:113\", \"[::]:113\"]\n";
+/// At every address of the own namespace: those of others are other tests' as well.
+pub(crate) const LISTEN: &str =
+    "namespaces = \"own\"\n[ident]\nlisten = [\"0.0.0.0:113\", \"[::]:113\"]\n";
 
 pub(crate) fn tests() -> Vec<Test> {
     [
@@ -37,11 +38,21 @@ pub(crate) fn tests() -> Vec<Test> {
     .concat()
 }
 
+/// Whether PostgreSQL is not installed.
+pub(crate) fn lacks_postgresql() -> bool {
+    postgresql::programs().is_none()
+}
+
 /// An agent that answers there, without a policy: everybody may ask about the own stack.
 pub(crate) fn agent() -> Partnerd {
     let agent = Partnerd::prepare(None, LISTEN);
     agent.run();
     agent
+}
+
+/// The configuration of one that looks at another namespace, too.
+pub(crate) fn listen_there(there: &Namespace) -> String {
+    LISTEN.replacen("\"own\"", &format!("[{:?}]", there.path()), 1)
 }
 
 /// Asks as PostgreSQL does: one connection, from the address that the asked connection has there, one

@@ -6,7 +6,7 @@ use super::super::agent::daemon::{NO_DOMAIN, OPEN, Partnerd};
 use super::super::agent::places::{addresses, neighbour};
 use super::super::puppet::{Puppet, connected};
 use super::super::support::{address, eventually, listen, loopbacks};
-use super::{BIN, DAEMON, LISTEN, SYS, agent, ask, asked_of, say, whose};
+use super::{BIN, DAEMON, LISTEN, SYS, agent, ask, asked_of, listen_there, say, whose};
 
 crate::harness::tests![
     ident_tells_a_user_about_its_own_connections_and_root_about_all,
@@ -62,13 +62,13 @@ fn ident_goes_by_the_policy() {
 }
 
 fn ident_goes_by_the_domain_between_namespaces() {
-    let there = neighbour(1);
+    let place = neighbour(1);
     let server = Puppet::new(DAEMON);
-    let client = there.run(|| Puppet::new(BIN));
+    let client = place.run(|| Puppet::new(BIN));
     let [at, _] = addresses(1, 1, 8080);
     let (_near, far) = connected(&server, &client, at);
     for (policy, says) in [(NO_DOMAIN, HIDDEN), (OPEN, "USERID:UNIX:bin")] {
-        let _agent = Partnerd::configured(policy, LISTEN);
+        let _agent = Partnerd::configured(policy, &listen_there(&place));
         let there = SocketAddr::new(far.peer().ip(), 113);
         eventually("it is answered there", || say(there, at.ip(), b"\r\n").is_ok());
         assert_eq!(whose(&server, &far), says);
@@ -78,8 +78,7 @@ fn ident_goes_by_the_domain_between_namespaces() {
 /// To an agent that looks at its own namespace alone, another one is another host.
 fn ident_tells_other_hosts_nothing_unless_they_are_named() {
     let there = neighbour(1);
-    let own = format!("namespaces = \"own\"\n{LISTEN}");
-    let agent = Partnerd::configured(OPEN, &own);
+    let agent = Partnerd::configured(OPEN, LISTEN);
     let server = there.run(|| Puppet::new(DAEMON));
     let client = Puppet::new(BIN);
     for at in addresses(1, 2, 8080) {
@@ -95,7 +94,7 @@ fn ident_tells_other_hosts_nothing_unless_they_are_named() {
                 "ERROR:NO-USER",
             ),
         ] {
-            agent.configure(true, &format!("{own}{more}\n"));
+            agent.configure(true, &format!("{LISTEN}{more}\n"));
             agent.signal("HUP");
             eventually(more, || whose(&server, &far) == says);
             assert_eq!(nowhere(), of_nothing, "{more}");
