@@ -11,6 +11,7 @@
 //! connections. It logs nothing (`-q`); `partnerd` records every answer in a file.
 #![allow(
     missing_docs,
+    unreachable_pub,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,

@@ -61,6 +61,44 @@ fn the_service_may_what_the_program_keeps_and_no_more() {
     assert!(unit(SERVICE, "AmbientCapabilities").is_empty());
 }
 
+/// What `--check` says of rights where the agent answers at port 113, too.
+#[cfg(feature = "ident")]
+#[test]
+fn the_service_may_with_its_drop_in_what_the_program_keeps_for_ident() {
+    let folder = std::env::temp_dir().join(format!("partnerd-ident-{}", std::process::id()));
+    std::fs::create_dir(&folder).unwrap();
+    let config = folder.join("c.toml");
+    let text = read("packaging/partnerd.toml");
+    let of = |line: &str| {
+        line.strip_prefix("#   ").map(|key| key.split("     (").next().unwrap().to_owned())
+    };
+    let keys: Vec<String> =
+        text.lines().skip_while(|line| *line != "# [ident]").skip(1).map_while(of).collect();
+    assert_eq!(keys.len(), 7);
+    std::fs::write(&config, format!("[ident]\n{}\n", keys.join("\n"))).unwrap();
+    let output = check(&config);
+    let _ = std::fs::remove_dir_all(&folder);
+    assert!(output.status.success(), "{output:?}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let page = read("docs/ident.md");
+    for key in keys {
+        let (name, value) = key.split_once(" = ").unwrap();
+        assert!(printed.contains(&format!("ident.{name} = {value}\n")), "{key}\n{printed}");
+        assert!(page.contains(&format!("| `ident.{name}` |")), "{key}");
+    }
+    let kept = printed.lines().filter_map(|line| {
+        let line = line.strip_prefix("# keeps ").or_else(|| line.strip_prefix("# lacks "))?;
+        Some(line.split(':').next().unwrap().to_owned())
+    });
+    let more: BTreeSet<_> =
+        kept.collect::<BTreeSet<_>>().difference(&capabilities()).cloned().collect();
+    let packaged = unit("packaging/systemd/partnerd.service.d/ident.conf", "CapabilityBoundingSet");
+    assert_eq!(more.into_iter().collect::<Vec<_>>(), packaged);
+    assert!(
+        read("docs/agent.md").contains("| `CAP_NET_BIND_SERVICE`, with `ident.listen` alone |")
+    );
+}
+
 #[test]
 fn the_manifest_gives_what_the_program_keeps_and_no_more() {
     let text = read("packaging/kubernetes/partnerd.yaml");

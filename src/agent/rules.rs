@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::config::{Config, IdentConfig, LimitsConfig, PeersConfig};
+#[cfg(feature = "ident")]
+use super::config::IdentConfig;
+use super::config::{Config, LimitsConfig, PeersConfig};
 use crate::stack::authority::{Authority, Names, Source};
 
 /// The rules in force, which a question reads when it needs them.
@@ -12,6 +14,7 @@ pub(super) struct Rules(RwLock<InForce>);
 struct InForce {
     limits: Arc<LimitsConfig>,
     peers: Arc<PeersConfig>,
+    #[cfg(feature = "ident")]
     ident: Arc<IdentConfig>,
     policy: Option<PathBuf>,
     authority: Arc<Authority>,
@@ -22,6 +25,7 @@ impl Rules {
         Self(RwLock::new(InForce {
             limits: Arc::new(config.limits.clone()),
             peers: Arc::new(config.peers.clone()),
+            #[cfg(feature = "ident")]
             ident: Arc::new(config.ident.clone()),
             policy: config.policy.clone(),
             authority: Arc::new(authority(config.policy.as_deref())),
@@ -36,6 +40,7 @@ impl Rules {
         self.now(|rules| Arc::clone(&rules.peers))
     }
 
+    #[cfg(feature = "ident")]
     pub(super) fn ident(&self) -> Arc<IdentConfig> {
         self.now(|rules| Arc::clone(&rules.ident))
     }
@@ -55,7 +60,10 @@ impl Rules {
         rules.policy = config.policy;
         rules.limits = Arc::new(config.limits);
         rules.peers = Arc::new(config.peers);
-        rules.ident = Arc::new(config.ident);
+        #[cfg(feature = "ident")]
+        {
+            rules.ident = Arc::new(config.ident);
+        }
     }
 
     // Each change leaves the rules whole, so a poisoned lock tells nothing.

@@ -83,6 +83,7 @@ impl IdentConfig {
     }
 
     /// The network in which a host is that may ask.
+    #[cfg(feature = "ident")]
     pub(crate) fn network_of(&self, host: std::net::IpAddr) -> Option<&Network> {
         self.networks.iter().find(|network| network.contains(host))
     }
@@ -146,13 +147,47 @@ fn address(text: &str) -> Result<SocketAddr, Option<String>> {
     address.filter(fits).ok_or(None)
 }
 
-#[cfg(all(test, feature = "ident"))]
+#[cfg(feature = "ident")]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::agent::config::Config;
 
     fn ident(text: &str) -> IdentConfig {
         Config::parse("f", text).unwrap().ident
+    }
+
+    #[test]
+    fn every_key_is_understood() {
+        let text = r#"
+            [ident]
+            listen = ["127.0.0.1:113", "[::1]:113"]
+            tell = "uid"
+            networks = ["192.0.2.0/24"]
+            tell_networks = "hidden"
+            connections = 1
+            questions_per_second = 2
+            line_seconds = 3
+        "#;
+        let config = IdentConfig {
+            listen: vec!["127.0.0.1:113".parse().unwrap(), "[::1]:113".parse().unwrap()],
+            tell: Tell::Uid,
+            networks: vec![Network::parse("192.0.2.0/24").unwrap()],
+            tell_networks: Tell::Hidden,
+            connections: 1,
+            questions_per_second: 2,
+            line: Duration::from_secs(3),
+        };
+        assert_eq!(ident(text), config);
+    }
+
+    #[test]
+    fn what_is_listened_at_takes_a_restart_and_the_rest_does_not() {
+        let [old, new] = ["listen = []", "listen = [\"127.0.0.1:113\"]\ntell = \"uid\""]
+            .map(|text| Config::parse("f", &format!("[ident]\n{text}")).unwrap());
+        assert_eq!(old.differs_beyond_reload(&new), ["ident.listen"]);
+        let reloaded = old.reloaded(new);
+        assert_eq!((reloaded.ident.is_on(), reloaded.ident.tell), (false, Tell::Uid));
     }
 
     #[test]
@@ -204,5 +239,18 @@ mod tests {
             let error = Config::parse("f", &format!("[ident]\n{text}")).unwrap_err().to_string();
             assert!(error.starts_with("f:2:") && error.contains(says), "{error}\n{says}");
         }
+    }
+}
+
+#[cfg(not(feature = "ident"))]
+#[cfg(test)]
+mod tests {
+    use crate::agent::config::Config;
+
+    #[test]
+    fn a_program_without_the_feature_says_so() {
+        let error = Config::parse("f", "[ident]\nlisten = [\"[::]:113\"]").unwrap_err().to_string();
+        let says = "f:1:1: expected no [ident] in a program that is built without the feature";
+        assert!(error.starts_with(says), "{error}");
     }
 }

@@ -16,7 +16,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use error::{ConfigError, shown_path};
-pub(crate) use ident::{IdentConfig, Tell};
+pub(crate) use ident::IdentConfig;
+#[cfg(feature = "ident")]
+pub(crate) use ident::Tell;
 pub(crate) use network::Network;
 
 use crate::kernel::sys::file;

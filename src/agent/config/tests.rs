@@ -30,14 +30,6 @@ fn every_key_is_understood() {
         port = 1
         allow = ["web1", "db1"]
         networks = ["192.0.2.0/24", "2001:db8::/32"]
-        [ident]
-        listen = ["127.0.0.1:113", "[::1]:113"]
-        tell = "uid"
-        networks = ["192.0.2.0/24"]
-        tell_networks = "hidden"
-        connections = 1
-        questions_per_second = 2
-        line_seconds = 3
         [limits]
         connections = 1
         connections_per_user = 2
@@ -82,15 +74,7 @@ fn every_key_is_understood() {
                 .map(|it| Network::parse(it).unwrap())
                 .into(),
         },
-        ident: IdentConfig {
-            listen: vec!["127.0.0.1:113".parse().unwrap(), "[::1]:113".parse().unwrap()],
-            tell: Tell::Uid,
-            networks: vec![Network::parse("192.0.2.0/24").unwrap()],
-            tell_networks: Tell::Hidden,
-            connections: 1,
-            questions_per_second: 2,
-            line: Duration::from_secs(3),
-        },
+        ident: IdentConfig::standard(),
         limits: LimitsConfig {
             connections: 1,
             connections_per_user: 2,

@@ -7,10 +7,12 @@ use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use tokio::sync::Semaphore;
+
 use crate::accounts::Accounts;
 use crate::agent::audit::{Asker, Event, PeerEvent, Record, Verdict as Recorded};
 use crate::agent::config::{Network, Tell};
-use crate::agent::lookup::{Asked, Place};
+use crate::agent::lookup::{Asked, Place, Progress};
 use crate::agent::names::{self, NoAnswer};
 use crate::agent::observer::{OF_ANYBODY, Ration};
 use crate::agent::outcome::routing;
@@ -23,6 +25,10 @@ use crate::kernel::verify::Verdict;
 use crate::policy::{DecidingRule, PartnerStack};
 use crate::token::Uid;
 
+/// Questions of those whose end is in no namespace that is at hand, at a time; more wait. Anybody may
+/// be one of them who reaches the port, and others have their partners looked for as well.
+const SEARCHES: usize = 32;
+
 /// Answers questions.
 pub(super) struct Answering {
     pub(super) agent: Arc<Agent>,
@@ -30,6 +36,7 @@ pub(super) struct Answering {
     /// What hidden users are called: the same as long as the agent runs, and another word for each host
     /// that asks.
     hidden: RandomState,
+    searches: Semaphore,
     /// Records of those who may ask nothing.
     anybody: Mutex<Ration>,
 }
@@ -111,6 +118,7 @@ impl Answering {
             agent: Arc::clone(agent),
             names: names::of_system(),
             hidden: RandomState::new(),
+            searches: Semaphore::new(SEARCHES),
             anybody: Mutex::new(Ration::new(OF_ANYBODY)),
         }
     }
@@ -180,7 +188,7 @@ impl Answering {
                 let other = agent.lookup.other_end(&end, place)?;
                 if uid.as_raw() != 0 && other.uid != uid.as_raw() {
                     let what = format!(
-                        "{uid} asks about a connection whose other end is not its own; ask as the \
+                        "uid {uid} asks about a connection whose other end is not its own; ask as the \
                          user that has it, or as root"
                     );
                     return Err(Error::not_authorized(&what).into());
@@ -195,7 +203,14 @@ impl Answering {
 
     /// Who is at the other end of the connection that the question came over.
     async fn asker(&self, socket: BorrowedFd<'_>, asked: &Asked) -> Result<Whom, Refusal> {
-        let found = self.agent.found(socket, asked).await.map_err(unknown_asker)?;
+        let agent = &self.agent;
+        let found = match agent.lookup.look(socket, asked).map_err(unknown_asker)? {
+            Progress::Settled(found) => found,
+            Progress::NotYet(_) => {
+                let _turn = self.searches.acquire().await;
+                agent.found(socket, asked).await.map_err(unknown_asker)?
+            }
+        };
         let unknown = |reason| Err(unknown_asker(Error::unidentified(reason)));
         match found.verdict {
             Verdict::Partner(owner) => match Uid::new(owner.uid) {
@@ -260,11 +275,11 @@ impl Answering {
             Tell::Hidden => Ok(User::hidden(self.hidden.hash_one((uid.as_raw(), from)))),
             Tell::Name => match names::name_of(&self.names, uid.as_raw()).await {
                 Ok(Some(name)) => User::named(&name).ok_or_else(|| {
-                    let what = format!("the name of {uid} would be read as something else");
+                    let what = format!("the name of uid {uid} would be read as something else");
                     Error::agent(&what).into()
                 }),
                 Ok(None) => {
-                    let error = Error::agent(&format!("no account of this host has {uid}"));
+                    let error = Error::agent(&format!("no account of this host has uid {uid}"));
                     Err(Refusal { token: ErrorToken::NoUser, error })
                 }
                 Err(NoAnswer) => Err(Error::agent("the name service does not answer").into()),
