@@ -8,8 +8,9 @@ use std::time::Instant;
 
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 
+use crate::common::actor::{say, told};
 use crate::stage::THERE;
-use crate::{roles, wire};
+use crate::wire;
 
 /// Questions that a flooder has under way.
 const FLIGHT: u8 = 64;
@@ -53,17 +54,17 @@ impl Kind {
 /// Begins at `go` and ends at `stop`, to which it answers how much it did a second.
 pub fn play(kind: Kind, path: &str) {
     let about = TcpStream::connect(THERE).expect("connect");
-    roles::say(&[]);
+    say(&[]);
     let mut under_way: Option<UnderWay> = None;
-    for line in roles::told() {
+    for line in told() {
         match line.as_str() {
             "go" => {
                 under_way = Some(UnderWay::begin(kind, path, &about));
-                roles::say(&[]);
+                say(&[]);
             }
             "stop" => {
                 let rate = under_way.take().map_or(0.0, UnderWay::end);
-                roles::say(&[rate]);
+                say(&[rate]);
             }
             other => panic!("no such command: {other}"),
         }

@@ -14,8 +14,9 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::TcpStream;
 
+use crate::common::actor::{say, told};
 use crate::support::places;
-use crate::{roles, support, wire};
+use crate::{support, wire};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// What the shortest question has, and some.
@@ -34,10 +35,10 @@ pub fn play(at: &str, connections: usize) {
     let listener = TcpListener::bind(at).expect("listen");
     // All of them wait at first.
     rustix::net::listen(&listener, 1_024).expect("listen, with room");
-    roles::say(&[]);
+    say(&[]);
     let runtime = support::runtime();
     let mut streams = Vec::new();
-    for line in roles::told() {
+    for line in told() {
         let number = |word: &str| word.parse::<usize>().expect("a number");
         let numbers = match *line.split(' ').collect::<Vec<_>>() {
             ["accept"] => {
@@ -68,7 +69,7 @@ pub fn play(at: &str, connections: usize) {
             }
             ref other => panic!("no such command: {other:?}"),
         };
-        roles::say(&numbers);
+        say(&numbers);
     }
 }
 

@@ -29,6 +29,8 @@
 
 mod abuse;
 mod asker;
+#[path = "../support/stage/mod.rs"]
+mod common;
 mod roles;
 mod stage;
 #[path = "../support/mod.rs"]
@@ -37,8 +39,9 @@ mod wire;
 
 use std::time::Duration;
 
-use roles::Actor;
-use stage::{Partnerd, Stage};
+use common::actor::Actor;
+use common::partnerd::Partnerd;
+use stage::Stage;
 use support::places::{self, Place};
 use support::report::{self, Line};
 
@@ -99,14 +102,14 @@ fn main() {
 
 /// What an agent without work holds, before and after it has had some.
 fn idle(agent: &Partnerd, asker: &mut Actor) -> Vec<Line> {
-    let started = (agent.resident_mebibytes(), agent.descriptors());
+    let started = resident_and_descriptors(agent);
     // What is made where it is needed first, and then kept.
     asker.ask(&format!("get user 1 {}", agent.socket()));
     std::thread::sleep(IDLE);
-    let before = agent.descriptors();
+    let before = agent.status().descriptors;
     asker.ask(&format!("get user {MANY} {}", agent.socket()));
     std::thread::sleep(IDLE);
-    let after = (agent.resident_mebibytes(), agent.descriptors());
+    let after = resident_and_descriptors(agent);
     println!(
         "descriptors of the agent: {} when started, {before} after a question, {} after {MANY}",
         started.1, after.1,
@@ -118,6 +121,14 @@ fn idle(agent: &Partnerd, asker: &mut Actor) -> Vec<Line> {
         Line::at_most("MiB resident, agent idle after 10,000 questions", after.0, 12.0),
         Line::at_most("descriptors that an idle agent has more or less after work", left, 0.0),
     ]
+}
+
+/// In MiB, and how many.
+fn resident_and_descriptors(agent: &Partnerd) -> (f64, usize) {
+    let status = agent.status();
+    #[expect(clippy::cast_precision_loss, reason = "KiB of one process")]
+    let resident = status.resident as f64 / 1_024.0;
+    (resident, status.descriptors)
 }
 
 fn one_at_a_time(place: Place, agent: &Partnerd, asker: &mut Actor, stage: &Stage) -> Line {

@@ -1,21 +1,15 @@
-//! Other processes: this benchmark, started again in a role.
-//!
-//! Each is told by lines what to do, and answers every line with one line of numbers.
+//! The roles of this benchmark's other processes.
 
-use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
+use crate::common::actor::{role, say, told};
 use crate::{abuse, asker, support, wire};
-
-const ROLE: &str = "PARTNER_INFO_BENCH_ROLE";
 
 /// Plays this process's role, if it has one.
 pub fn play() -> Option<()> {
-    let role = std::env::var(ROLE).ok()?;
+    let role = role()?;
     support::raise_descriptor_limit();
     match *role.split(' ').collect::<Vec<_>>() {
         ["asker", at, connections] => asker::play(at, connections.parse().expect("a number")),
@@ -27,17 +21,6 @@ pub fn play() -> Option<()> {
         ref other => panic!("no such role: {other:?}"),
     }
     Some(())
-}
-
-/// Says what a line, or the start, came to.
-pub fn say(numbers: &[f64]) {
-    let words: Vec<String> = numbers.iter().map(f64::to_string).collect();
-    println!("ok {}", words.join(" "));
-}
-
-/// What this process is told, until there is nobody who tells.
-pub fn told() -> impl Iterator<Item = String> {
-    std::io::stdin().lines().map_while(Result::ok)
 }
 
 /// Connects, and accepts whoever connects; holds all of it.
@@ -81,53 +64,5 @@ fn floor(path: &str) {
                 break;
             }
         }
-    }
-}
-
-/// A process in a role; it ends when this value does.
-pub struct Actor {
-    child: Child,
-    output: BufReader<ChildStdout>,
-    kept: Vec<Self>,
-}
-
-impl Actor {
-    /// Starts one as this user, in the calling thread's namespaces, and waits until it is ready.
-    pub fn start(role: &str, user: u32) -> Self {
-        let mut command = Command::new("/proc/self/exe");
-        command.env(ROLE, role).stdin(Stdio::piped()).stdout(Stdio::piped());
-        command.uid(user).gid(user);
-        let mut child = command.spawn().expect("start a process");
-        let output = BufReader::new(child.stdout.take().expect("piped"));
-        let mut actor = Self { child, output, kept: Vec::new() };
-        actor.answer();
-        actor
-    }
-
-    /// Has another one end with this one.
-    pub fn keeps(&mut self, other: Self) {
-        self.kept.push(other);
-    }
-
-    /// Tells it a line, and returns what it answers.
-    pub fn ask(&mut self, line: &str) -> Vec<f64> {
-        let input = self.child.stdin.as_mut().expect("piped");
-        writeln!(input, "{line}").expect("tell it");
-        self.answer()
-    }
-
-    fn answer(&mut self) -> Vec<f64> {
-        let mut line = String::new();
-        self.output.read_line(&mut line).expect("it answers");
-        let mut words = line.split_ascii_whitespace();
-        assert_eq!(words.next(), Some("ok"), "a process in a role failed");
-        words.map(|word| word.parse().expect("a number")).collect()
-    }
-}
-
-impl Drop for Actor {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

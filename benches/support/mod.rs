@@ -9,6 +9,7 @@ pub mod paired;
 pub mod places;
 pub mod processes;
 pub mod report;
+pub mod status;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
