@@ -91,6 +91,9 @@ mod accounts;
 #[cfg(all(feature = "agent", target_os = "linux", not(partner_info_other_platform)))]
 #[doc(hidden)]
 pub mod agent;
+#[cfg(all(feature = "agent", target_os = "linux", not(partner_info_other_platform)))]
+#[doc(hidden)]
+pub mod cli;
 #[cfg(all(target_os = "linux", not(partner_info_other_platform)))]
 mod client;
 #[cfg(not(all(target_os = "linux", not(partner_info_other_platform))))]

@@ -57,6 +57,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "protocol", "stack",
         ],
     ),
+    (
+        "cli",
+        &["error", "info", "token", "accounts", "kernel", "policy", "client", "stack", "agent"],
+    ),
     // Programs know what everybody may.
     ("bin", &[]),
     // Under `cfg(any(test, fuzzing))` alone: gathers what the rooms let be fuzzed.

@@ -18,24 +18,24 @@
 //!   observer  what peers do that is no answer, for audit and metrics
 //! ident     ── who asks at port 113, and what they are told
 //!   names     of accounts, for those who cannot look them up
+//!   reach     whether the agent of another host can be reached, for the program `partner`
 //! audit, metrics, config, privileges
-//! command   ── the program `partner`                ca       its certificate authority
+//! ca        ── a certificate authority, for the program `partner`
 //! ```
 
 mod afar;
 mod audit;
-mod ca;
+pub(crate) mod ca;
 mod callers;
 mod closer;
-mod command;
-mod config;
+pub(crate) mod config;
 mod door;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod hosts;
 #[cfg(feature = "ident")]
 mod ident;
-mod identity;
+pub(crate) mod identity;
 mod lookup;
 mod metrics;
 mod names;
@@ -45,6 +45,7 @@ mod packet;
 mod peers;
 mod privileges;
 mod question;
+pub(crate) mod reach;
 mod rules;
 mod run;
 mod scout;
@@ -53,7 +54,7 @@ mod stacks;
 mod stop;
 mod subject;
 
-pub use command::main as partner;
+pub(crate) use audit::Utc;
 #[doc(hidden)]
 pub use peers::measured;
 pub use run::main;

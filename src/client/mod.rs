@@ -61,6 +61,19 @@ pub(crate) enum Asked {
     Absent,
 }
 
+/// Whether there is an agent to be believed.
+#[cfg(feature = "agent")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Trusted,
+    /// Somebody listens there, as this user.
+    Untrusted {
+        uid: u32,
+    },
+    Busy,
+    Absent,
+}
+
 impl Agent {
     pub(crate) fn new(path: PathBuf) -> Self {
         Self { path, state: Mutex::default() }
@@ -89,6 +102,23 @@ impl Agent {
         match state.connection(&self.path, false, now) {
             Ok(_) | Err(socket::Unreachable::Busy) => true,
             Err(socket::Unreachable::Absent) => false,
+        }
+    }
+
+    /// Where its socket is, or would be.
+    #[cfg(feature = "agent")]
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Looks, on a connection of its own, whether there is one to be believed.
+    #[cfg(feature = "agent")]
+    pub(crate) fn standing(&self) -> Standing {
+        match socket::connect(&self.path) {
+            Ok(_) => Standing::Trusted,
+            Err(socket::Failed::Untrusted { uid }) => Standing::Untrusted { uid },
+            Err(socket::Failed::Busy) => Standing::Busy,
+            Err(socket::Failed::Absent) => Standing::Absent,
         }
     }
 

@@ -9,6 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 #[cfg(all(feature = "agent", target_os = "linux", not(partner_info_other_platform)))]
 pub(crate) mod across;
 pub(crate) mod conntrack;
+#[cfg(all(feature = "agent", target_os = "linux", not(partner_info_other_platform)))]
+pub(crate) mod dump;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 pub(crate) mod netlink;
@@ -26,6 +28,8 @@ pub(crate) mod route;
 #[cfg(all(feature = "agent", target_os = "linux", not(partner_info_other_platform)))]
 pub(crate) mod sequence;
 pub(crate) mod sock_diag;
+#[cfg(all(feature = "agent", target_os = "linux", not(partner_info_other_platform)))]
+pub(crate) mod survey;
 pub(crate) mod sys;
 pub(crate) mod user_namespace;
 pub(crate) mod verify;

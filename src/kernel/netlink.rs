@@ -6,7 +6,7 @@ pub(crate) const ENOENT: i32 = 2;
 
 const NLMSG_ERROR: u16 = 2;
 const NLM_F_REQUEST: u16 = 1;
-const HEADER_LEN: usize = 16;
+pub(crate) const HEADER_LEN: usize = 16;
 const ATTRIBUTE_HEADER_LEN: usize = 4;
 /// `NLA_TYPE_MASK`: the two high bits of an attribute's type are flags.
 const TYPE_MASK: u16 = 0x3fff;
@@ -39,6 +39,15 @@ impl Header {
     }
 }
 
+/// The first message of a datagram that may have several: its header, its flags and its body; and what
+/// comes after it. `None` where the lengths do not fit.
+pub(crate) fn split_first(datagram: &[u8]) -> Option<(Header, u16, &[u8], &[u8])> {
+    let (header, body) = Header::split(datagram)?;
+    let flags = u16::from_ne_bytes(array(datagram, 6)?);
+    let end = (HEADER_LEN + body.len()).next_multiple_of(4);
+    Some((header, flags, body, datagram.get(end..).unwrap_or(&[])))
+}
+
 /// The `N` bytes at `offset`.
 #[inline]
 pub(crate) fn array<const N: usize>(bytes: &[u8], offset: usize) -> Option<[u8; N]> {
@@ -69,11 +78,16 @@ pub(crate) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
 
 /// A request of any length.
 pub(crate) fn request(kind: u16, seq: u32, body: &[u8]) -> Vec<u8> {
+    request_with(NLM_F_REQUEST, kind, seq, body)
+}
+
+/// The same with these flags.
+pub(crate) fn request_with(flags: u16, kind: u16, seq: u32, body: &[u8]) -> Vec<u8> {
     let len = HEADER_LEN + body.len();
     let mut bytes = Vec::with_capacity(len);
     bytes.extend(u32::try_from(len).unwrap_or(u32::MAX).to_ne_bytes());
     bytes.extend(kind.to_ne_bytes());
-    bytes.extend(NLM_F_REQUEST.to_ne_bytes());
+    bytes.extend(flags.to_ne_bytes());
     bytes.extend(seq.to_ne_bytes());
     bytes.extend(0_u32.to_ne_bytes());
     bytes.extend(body);

@@ -253,7 +253,7 @@ impl Asker {
         Trust { overflow_uid: self.overflow_uid, hidden_translation }
     }
 
-    fn open() -> Result<Self, Failure> {
+    pub(super) fn open() -> Result<Self, Failure> {
         let netlink = Netlink::sock_diag().map_err(|e| opening("open a sock_diag socket", e))?;
         let overflow_uid = user_namespace::overflow_id(
             text("/proc/self/uid_map")?.as_deref(),
@@ -281,7 +281,7 @@ impl Asker {
 
     /// Where `ip` is, as the asker's namespace has it; `None` where the calling thread is in another
     /// one by now.
-    fn place(&mut self, ip: IpAddr) -> Result<Option<route::Place>, Failure> {
+    pub(super) fn place(&mut self, ip: IpAddr) -> Result<Option<route::Place>, Failure> {
         let io = |Errno(errno)| Failure::Io { doing: "ask the routing table", errno };
         let netlink = match &self.route {
             Some(netlink) => netlink,
@@ -422,7 +422,7 @@ fn refuses_sock_diag(errno: i32) -> bool {
     ) || Errno(errno) == NOT_LINUX
 }
 
-fn opening(doing: &'static str, Errno(errno): Errno) -> Failure {
+pub(super) fn opening(doing: &'static str, Errno(errno): Errno) -> Failure {
     if refuses_sock_diag(errno) { unsupported() } else { Failure::Io { doing, errno } }
 }
 
@@ -502,15 +502,18 @@ fn asked_in_detail(
 /// Whether connection tracking has no entry at all in the socket's network namespace, or is not
 /// there. A multipath socket does not tell of itself.
 fn tracks_nothing(socket: Socket<'_>) -> bool {
-    const COUNT: &str = "/proc/sys/net/netfilter/nf_conntrack_count";
     // The file is of the calling thread's namespace.
     let here =
         Netlink::route().ok().and_then(|netlink| same_namespace(socket, sys::socket_of(&netlink)));
-    here == Some(true)
-        && match sys::read_text(COUNT) {
-            Ok(text) => text.trim() == "0",
-            Err(Errno(errno)) => errno == errno::ENOENT,
-        }
+    here == Some(true) && nothing_is_tracked()
+}
+
+/// The same of the calling thread's network namespace.
+pub(super) fn nothing_is_tracked() -> bool {
+    match sys::read_text("/proc/sys/net/netfilter/nf_conntrack_count") {
+        Ok(text) => text.trim() == "0",
+        Err(Errno(errno)) => errno == errno::ENOENT,
+    }
 }
 
 /// `None` on kernels that do not say.
@@ -522,9 +525,9 @@ fn same_namespace(one: Socket<'_>, other: Socket<'_>) -> Option<bool> {
 }
 
 /// The sequence number of the only question on a socket.
-const SEQ: u32 = 1;
+pub(super) const SEQ: u32 = 1;
 
-fn ask_once<T>(
+pub(super) fn ask_once<T>(
     netlink: &Netlink,
     request: &[u8],
     decode: impl Fn(&[u8]) -> Option<(u32, T)>,

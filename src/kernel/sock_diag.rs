@@ -7,10 +7,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::Endpoint;
 use super::netlink::{self, Header};
 
-const SOCK_DIAG_BY_FAMILY: u16 = 20;
-const AF_INET: u8 = 2;
-const AF_INET6: u8 = 10;
-const IPPROTO_TCP: u8 = 6;
+pub(super) const SOCK_DIAG_BY_FAMILY: u16 = 20;
+pub(super) const AF_INET: u8 = 2;
+pub(super) const AF_INET6: u8 = 10;
+pub(super) const IPPROTO_TCP: u8 = 6;
 /// "Any cookie": zero would be compared like any other value.
 const INET_DIAG_NOCOOKIE: u32 = u32::MAX;
 const INET_DIAG_CGROUP_ID: u16 = 21;
@@ -133,7 +133,8 @@ pub(crate) fn decode(datagram: &[u8]) -> Result<(u32, Answer), Malformed> {
     Ok((header.seq, Answer::Found(entry(body).ok_or(Malformed)?)))
 }
 
-fn entry(body: &[u8]) -> Option<Entry> {
+/// One socket, from the body of a message.
+pub(super) fn entry(body: &[u8]) -> Option<Entry> {
     let at = |offset| netlink::array::<4>(body, offset);
     let [family, state, _timer, _retrans] = at(0)?;
     let [sport_hi, sport_lo, dport_hi, dport_lo] = at(4)?;

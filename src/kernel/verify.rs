@@ -143,6 +143,24 @@ impl Verification {
         }
     }
 
+    /// One about a socket of somebody else, as the table has shown it a moment before. There is no
+    /// descriptor to examine: what the table does not show again is no longer the connection.
+    pub(crate) fn of_entry(entry: &Entry, trust: Trust) -> Self {
+        let &Entry { local, remote, device, cookie, .. } = entry;
+        // A link-local address means something only on an interface, to which its socket is bound.
+        let is_link_local = match local.ip {
+            std::net::IpAddr::V4(_) => false,
+            std::net::IpAddr::V6(ip) => ip.is_unicast_link_local(),
+        };
+        let scope = if is_link_local { device } else { 0 };
+        let mut this = Self::new(OwnEnd { local, remote, scope, cookie }, trust);
+        if device != 0 {
+            (this.own_device, this.partner_device) = (device, device);
+        }
+        this.examined = true;
+        this
+    }
+
     pub(crate) fn start(&self) -> Next {
         Next::Translation
     }

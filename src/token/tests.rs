@@ -83,6 +83,12 @@ pub(crate) fn token_of(user: u32, process_user: u32) -> UserToken {
     token(user, vec![HolderParts { process_user, ..parts(1) }], None)
 }
 
+/// The same of a process that calls itself this.
+#[cfg(feature = "agent")]
+pub(crate) fn token_of_command(user: u32, command: &str) -> UserToken {
+    token(user, vec![HolderParts { command: Some(command.into()), ..parts(4711) }], None)
+}
+
 #[test]
 fn tokens_go_between_threads() {
     fn shareable<T: Send + Sync + Unpin + 'static>() {}

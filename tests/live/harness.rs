@@ -26,6 +26,8 @@ mod names;
 mod namespaces;
 mod nat;
 mod owners;
+#[cfg(feature = "agent")]
+mod program;
 mod puppet;
 mod raw;
 mod recycled;
@@ -118,6 +120,8 @@ pub(crate) fn main() -> ExitCode {
         &hosts::tests(),
         #[cfg(feature = "ident")]
         &ident::tests(),
+        #[cfg(feature = "agent")]
+        &program::tests(),
     ];
     let missing = Missing::look();
     let trials = themes.concat().into_iter().map(|test| missing.trial(test)).collect();

@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::{Args, Subcommand};
 use rcgen::date_time_ymd;
 
-pub(super) use self::error::CaError;
+pub(crate) use self::error::CaError;
 use super::identity::PeerName;
 
 /// How much earlier than now a certificate is valid from: so much may the hosts' clocks differ.
@@ -26,7 +26,7 @@ const CLOCKS: Duration = Duration::from_secs(300);
 const DAY: Duration = Duration::from_secs(86_400);
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(crate) enum Command {
     /// Makes an authority: a key, and a certificate that every agent of the domain will trust
     Init(Init),
     /// Issues the key and the certificate of one host's agent
@@ -34,7 +34,7 @@ pub(super) enum Command {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Init {
+pub(crate) struct Init {
     /// The security domain, as in the hosts' policies: letters, digits, ".", "_" and "-"
     #[arg(long, value_name = "NAME", value_parser = domain)]
     domain: String,
@@ -50,7 +50,7 @@ pub(super) struct Init {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Issue {
+pub(crate) struct Issue {
     /// The host's name: letters, digits, ".", "_" and "-"
     #[arg(long, value_name = "NAME", value_parser = host)]
     host: String,
@@ -76,7 +76,7 @@ pub(super) struct Issue {
 }
 
 /// Does what is asked, and says what was done and what is next.
-pub(super) fn run(command: &Command) -> Result<String, CaError> {
+pub(crate) fn run(command: &Command) -> Result<String, CaError> {
     match command {
         Command::Init(init) => authority::init(init),
         Command::Issue(issue) => issue::issue(issue),

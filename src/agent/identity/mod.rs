@@ -84,7 +84,7 @@ struct Configs {
 
 /// Puts identities in force. Where it is gone, the last stays until it expires.
 #[derive(Debug)]
-pub(super) struct Publisher {
+pub(crate) struct Publisher {
     present: watch::Sender<Option<Arc<Svid>>>,
     provider: Arc<CryptoProvider>,
 }

@@ -102,7 +102,7 @@ impl Svid {
         &self.certified.cert
     }
 
-    pub(super) fn begins(&self) -> SystemTime {
+    pub(crate) fn begins(&self) -> SystemTime {
         self.leaf.not_before
     }
 

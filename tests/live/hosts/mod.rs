@@ -9,7 +9,7 @@ mod expired;
 mod faults;
 mod recorded;
 mod renewal;
-mod site;
+pub(crate) mod site;
 mod third;
 mod users;
 
