@@ -18,6 +18,7 @@ use crate::kernel::verify::{Owner, Verdict};
 use crate::policy::PartnerStack;
 use crate::stack::Stack;
 use crate::stack::authority::Standing;
+use crate::stack::tokens::READING;
 use crate::token::{HolderSearch, Uid, UserToken};
 
 /// How long names are waited for, all of them together.
@@ -63,7 +64,8 @@ impl Surveyor {
         Ok(Self {
             stack: Stack::builder().build(),
             survey: Survey::open().map_err(failed)?,
-            finder: Finder::current(),
+            finder: Finder::current()
+                .map_err(|errno| Failed::new(Error::io("look at this process", errno)))?,
             accounts: Accounts::new(Arc::new(SystemAccounts), NAMES),
         })
     }
@@ -127,9 +129,7 @@ impl Surveyor {
             };
             let ends = [seen.near, seen.far].map(|verdict| {
                 let owner = proven(verdict)?;
-                let changed = Error::unidentified(Reason::ConnectionChanged);
-                let token = self.token(owner).ok_or(changed)?;
-                Ok((owner, token))
+                Ok((owner, self.token(owner)?))
             });
             if Some(seen) == self.survey.look(candidates, near).map_err(failed)? {
                 return Ok(Some((seen, ends)));
@@ -138,13 +138,14 @@ impl Surveyor {
         Ok(None)
     }
 
-    fn token(&self, owner: Owner) -> Option<UserToken> {
-        let socket = SocketOwner::new(owner.inode.into(), Uid::new(owner.uid)?)?;
+    fn token(&self, owner: Owner) -> Result<UserToken, Error> {
+        let socket = Uid::new(owner.uid).and_then(|uid| SocketOwner::new(owner.inode.into(), uid));
+        let socket = socket.ok_or(Error::unidentified(Reason::ConnectionChanged))?;
         let socket = match owner.cgroup {
             Some(id) => socket.in_cgroup(id),
             None => socket,
         };
-        Some(self.finder.token(&socket, HolderSearch::All))
+        self.finder.read(&socket, HolderSearch::All).map_err(|errno| Error::io(READING, errno))
     }
 
     /// Adds what the users are called, as far as the name service says so in time.

@@ -55,7 +55,7 @@ pub(super) fn look(doctor: &Doctor, programs: &Stack) -> Vec<Check> {
 /// Whether there is one, whether it is to be believed, and whether it answers this user.
 fn agent() -> Check {
     const NAME: &str = "agent";
-    let agent = Agent::of_environment();
+    let agent = Agent::new(Agent::path_of_environment());
     let path = agent.path().to_string_lossy().escape_debug().to_string();
     match agent.standing() {
         Standing::Trusted => {}
