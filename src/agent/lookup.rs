@@ -1,5 +1,6 @@
 //! Who is at the other end of a socket that was passed: in its own stack, or in another one.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -150,15 +151,22 @@ impl Lookup {
             }
         }
         let missing = Missing { own: verdict, unproven: false };
-        self.look_in_sure(asked, missing)
+        self.look_in_sure(&others(asked, self.stacks.all_held()), asked, missing)
     }
 
-    /// Looks in all stacks that are at hand, the last place to look: all that there are were looked
-    /// for just before.
-    pub(crate) fn look_everywhere(&self, asked: &Asked, missing: Missing) -> Result<Found, Error> {
-        Ok(match self.look_in_sure(asked, missing)? {
+    /// Looks in `all` stacks that there are, as they were looked for after the question came, and in
+    /// those at hand: the last place to look. Who calls holds on to them: one that was let go of would
+    /// not be looked at, and its partner not found, or somebody else taken for the only one.
+    pub(crate) fn look_everywhere(
+        &self,
+        all: Vec<Arc<Held>>,
+        asked: &Asked,
+        missing: Missing,
+    ) -> Result<Found, Error> {
+        let others = others(asked, all.into_iter().chain(self.stacks.all_held()));
+        Ok(match self.look_in_sure(&others, asked, missing)? {
             Progress::Settled(found) => found,
-            Progress::NotYet(missing) => self.look_in_forgeable(asked, missing)?,
+            Progress::NotYet(missing) => self.look_in_forgeable(&others, asked, missing)?,
         })
     }
 
@@ -190,9 +198,14 @@ impl Lookup {
 
     /// Looks in the stacks whose sockets only the kernel, and root, give their numbers: the first
     /// that proves is believed.
-    fn look_in_sure(&self, asked: &Asked, mut missing: Missing) -> Result<Progress, Error> {
-        for stack in self.others(asked).filter(|stack| !stack.is_forgeable()) {
-            match self.look_in(&stack, asked)? {
+    fn look_in_sure(
+        &self,
+        others: &[Arc<Held>],
+        asked: &Asked,
+        mut missing: Missing,
+    ) -> Result<Progress, Error> {
+        for stack in others.iter().filter(|stack| !stack.is_forgeable()) {
+            match self.look_in(stack, asked)? {
                 Seen::Settled(found) => {
                     let key = (asked.stack.cookie(), asked.own.end.remote.ip);
                     self.hints.insert(key, stack.cookie());
@@ -209,21 +222,21 @@ impl Lookup {
     /// socket any addresses and numbers, and the numbers of a connection are no secret for good: the
     /// first ones are a hash of the addresses, the same in all namespaces, and the time. So one is
     /// believed only where no other has such a socket, after all that are sure were looked at.
-    fn look_in_forgeable(&self, asked: &Asked, mut missing: Missing) -> Result<Found, Error> {
+    fn look_in_forgeable(
+        &self,
+        others: &[Arc<Held>],
+        asked: &Asked,
+        mut missing: Missing,
+    ) -> Result<Found, Error> {
         let mut only = None;
-        for stack in self.others(asked).filter(|stack| stack.is_forgeable()) {
-            match self.look_in(&stack, asked)? {
+        for stack in others.iter().filter(|stack| stack.is_forgeable()) {
+            match self.look_in(stack, asked)? {
                 Seen::Settled(found) if only.is_none() => only = Some(found),
                 Seen::Settled(_) | Seen::Stranger => missing.unproven = true,
                 Seen::Nobody => {}
             }
         }
         Ok(only.filter(|_| !missing.unproven).unwrap_or_else(|| missing.verdict()))
-    }
-
-    fn others(&self, asked: &Asked) -> impl Iterator<Item = Arc<Held>> {
-        let own = asked.stack.cookie();
-        self.stacks.all_held().into_iter().filter(move |stack| stack.cookie() != own)
     }
 
     /// Looks in one stack, by sequence numbers: the own one needs no more than addresses where a
@@ -259,6 +272,12 @@ impl Lookup {
         }
         Ok(seen)
     }
+}
+
+/// Each of `stacks` but the own one, once.
+fn others(asked: &Asked, stacks: impl IntoIterator<Item = Arc<Held>>) -> Vec<Arc<Held>> {
+    let mut seen = HashSet::from([asked.stack.cookie()]);
+    stacks.into_iter().filter(|stack| seen.insert(stack.cookie())).collect()
 }
 
 impl Asked {

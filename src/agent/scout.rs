@@ -2,12 +2,13 @@
 //! namespaces of a host takes milliseconds.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use super::lookup::{Asked, Found, Lookup, Missing};
+use super::stacks::{Held, Stacks};
 use crate::error::Error;
 use crate::workers::{Limits, Workers};
 
@@ -24,6 +25,27 @@ struct Search {
     reply: oneshot::Sender<Result<Found, Error>>,
 }
 
+/// A look for namespaces: it has seen all that were there before it began.
+struct Look {
+    began: Instant,
+    /// Held by others, or not any more: a look is no reason for a namespace to stay.
+    seen: Vec<Weak<Held>>,
+}
+
+impl Look {
+    fn around(stacks: &Stacks) -> (Self, Vec<Arc<Held>>) {
+        let began = Instant::now();
+        let found = stacks.discover();
+        (Self { began, seen: found.iter().map(Arc::downgrade).collect() }, found)
+    }
+
+    /// All that it has seen; nothing where one of them was let go of, be it for a moment: on a busy
+    /// machine questions may wait for longer than stacks are kept.
+    fn stacks(&self) -> Option<Vec<Arc<Held>>> {
+        self.seen.iter().map(Weak::upgrade).collect()
+    }
+}
+
 /// A thread that looks for namespaces.
 pub(super) struct Scout {
     workers: Workers<Search>,
@@ -31,24 +53,26 @@ pub(super) struct Scout {
 
 impl Scout {
     pub(super) fn new(lookup: Arc<Lookup>) -> Self {
-        // When the last look began: it has seen all namespaces that were there before.
-        let looked: Mutex<Option<Instant>> = Mutex::default();
+        let last: Mutex<Option<Look>> = Mutex::default();
         let workers = Workers::new("partnerd-scout", LIMITS, move |search: Search| {
             let Search { asked, missing, since, reply } = search;
             if reply.is_closed() {
                 return;
             }
-            let mut looked = looked.lock().unwrap_or_else(PoisonError::into_inner);
-            if looked.is_none_or(|at| at <= since) {
-                if let Some(early) = looked.and_then(|at| PAUSE.checked_sub(at.elapsed())) {
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            let shared = last.as_ref().filter(|look| look.began > since).and_then(Look::stacks);
+            let stacks = shared.unwrap_or_else(|| {
+                let early = last.as_ref().and_then(|look| PAUSE.checked_sub(look.began.elapsed()));
+                if let Some(early) = early {
                     std::thread::sleep(early);
                 }
-                *looked = Some(Instant::now());
-                lookup.stacks().discover();
-            }
-            drop(looked);
+                let (look, stacks) = Look::around(lookup.stacks());
+                *last = Some(look);
+                stacks
+            });
+            drop(last);
             // Nobody may be waiting any more.
-            let _ = reply.send(lookup.look_everywhere(&asked, missing));
+            let _ = reply.send(lookup.look_everywhere(stacks, &asked, missing));
         });
         Self { workers }
     }
@@ -71,3 +95,6 @@ impl fmt::Debug for Scout {
         f.debug_tuple("Scout").field(&self.workers).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;
