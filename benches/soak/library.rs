@@ -204,14 +204,14 @@ fn serve(
     async move {
         let mut kept = Vec::with_capacity(KEPT.0);
         for _ in 0..KEPT.0 {
-            kept.push(stack.accept_partner(&listener).await.expect("accept").0);
+            kept.push(stack.accept_partner(&*listener).await.expect("accept").0);
         }
         let mut open = JoinSet::new();
         open.spawn(ask_kept(stack.clone(), kept, lane, Arc::clone(&tally)));
         let mut number = 0;
         loop {
             // A connection that was reset before it was accepted is no error of the listener's.
-            let Ok((stream, _)) = stack.accept_partner(&listener).await else { continue };
+            let Ok((stream, _)) = stack.accept_partner(&*listener).await else { continue };
             number += 1;
             open.spawn(one(stack.clone(), stream, turn(number), lane, Arc::clone(&tally)));
             while open.try_join_next().is_some() {}

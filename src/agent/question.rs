@@ -13,7 +13,7 @@ use super::callers::Caller;
 use super::closer::Lent;
 use super::config::Config;
 use super::hosts::{self, Afar, Hosts, Wanted};
-use super::lookup::{Asked, Found, Lookup, Place, Progress};
+use super::lookup::{Asked, Found, Lookup, Missing, Place, Progress};
 use super::metrics::Metrics;
 use super::outcome::{Ended, Seen, refused, routing, verdict};
 use super::peers;
@@ -225,13 +225,16 @@ impl Agent {
             Progress::NotYet(missing) if !self.lookup.stacks().are_others_served() => {
                 Ok(missing.verdict())
             }
-            Progress::NotYet(missing) => {
-                let search = self.scout.search(asked.clone(), missing).ok_or_else(|| {
-                    Error::agent("too many partners are looked for at once; ask again later")
-                })?;
-                search.await.map_err(|_| Error::agent("a search for a partner failed"))?
-            }
+            Progress::NotYet(missing) => self.search(asked, missing).await,
         }
+    }
+
+    /// Where the partner is, of all namespaces that there are; they are looked for first.
+    pub(super) async fn search(&self, asked: &Asked, missing: Missing) -> Result<Found, Error> {
+        let search = self.scout.search(asked.clone(), missing).ok_or_else(|| {
+            Error::agent("too many partners are looked for at once; ask again later")
+        })?;
+        search.await.map_err(|_| Error::agent("a search for a partner failed"))?
     }
 
     /// Whom to ask about a partner that is in no namespace of this host.

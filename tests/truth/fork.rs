@@ -8,7 +8,7 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::{ForkResult, Gid, Uid, fork};
 
 /// Seconds after which a child ends that nobody has told to.
-const LIFETIME: u32 = 60;
+const LIFETIME: u32 = 300;
 
 /// Nobody waits for children of this process.
 #[allow(unsafe_code, reason = "nix has no safe function for it")]

@@ -16,7 +16,7 @@ use super::claim::{Claim, Dice, Tuple};
 use super::others::{self, TOOLS, Tool};
 
 /// How long a get may take, and a partner to do what it is going to do.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Asks in a row, at most.
 const BURST: usize = 24;

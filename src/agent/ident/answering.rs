@@ -9,10 +9,11 @@ use std::time::Instant;
 
 use tokio::sync::Semaphore;
 
+use super::ends::{self, End};
 use crate::accounts::Accounts;
 use crate::agent::audit::{Asker, Event, PeerEvent, Record, Verdict as Recorded};
 use crate::agent::config::{Network, Tell};
-use crate::agent::lookup::{Asked, Place, Progress};
+use crate::agent::lookup::{Asked, Missing, Place, Progress};
 use crate::agent::names::{self, NoAnswer};
 use crate::agent::observer::{OF_ANYBODY, Ration};
 use crate::agent::outcome::routing;
@@ -21,7 +22,7 @@ use crate::agent::subject::Connection;
 use crate::error::{Error, ErrorKind, Reason};
 use crate::ident::{self, Answer, ErrorToken, Ports, User};
 use crate::info::{PartnerRequest, Routing};
-use crate::kernel::verify::Verdict;
+use crate::kernel::verify::{Owner, Verdict};
 use crate::policy::{DecidingRule, PartnerStack};
 use crate::token::Uid;
 
@@ -185,7 +186,7 @@ impl Answering {
         findings.connection = Some(end.connection());
         match asker {
             Whom::User { uid, place } => {
-                let other = agent.lookup.other_end(&end, place)?;
+                let other = self.other_end(&end, place).await?;
                 if uid.as_raw() != 0 && other.uid != uid.as_raw() {
                     let what = format!(
                         "uid {uid} asks about a connection whose other end is not its own; ask as the \
@@ -199,6 +200,25 @@ impl Answering {
         let uid = Uid::new(end.owner.uid).ok_or(Error::unidentified(Reason::OverflowUid))?;
         let user = self.user(uid, from, tell).await?;
         Ok((uid, user))
+    }
+
+    /// The owner of the other end, which is on this host where `place` says.
+    async fn other_end(&self, end: &End, place: Place) -> Result<Owner, Error> {
+        let agent = &self.agent;
+        match place {
+            Place::OwnStack => agent.lookup.other_end_here(end),
+            Place::OtherStack => {
+                let found = match agent.lookup.look_where_last(end.asked())? {
+                    Some(found) => found,
+                    None => {
+                        let _turn = self.searches.acquire().await;
+                        agent.search(end.asked(), Missing::nothing()).await?
+                    }
+                };
+                ends::owner(found.verdict)
+            }
+            Place::Unknown => Err(Error::unidentified(Reason::Unproven)),
+        }
     }
 
     /// Who is at the other end of the connection that the question came over.

@@ -14,7 +14,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::agent::lookup::{Asked, Found, Lookup, Missing, Place, Seen, failed};
+use crate::agent::lookup::{Asked, Found, Lookup, Seen, failed};
 use crate::agent::stacks::Held;
 use crate::agent::subject::Connection;
 use crate::error::{Error, ErrorKind, Reason};
@@ -33,6 +33,10 @@ pub(super) struct End {
 }
 
 impl End {
+    pub(super) fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
     pub(super) fn connection(&self) -> Connection {
         self.asked.connection
     }
@@ -59,29 +63,20 @@ impl Lookup {
         Ok(End { asked: Asked::of_entry(stack, connection, own), entry, owner })
     }
 
-    /// The owner of the other end, which is on this host where `place` says.
+    /// The owner of the other end, which is in the same stack.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Unidentified`] where no socket there is proven to be the other end of just this one.
-    pub(super) fn other_end(&self, end: &End, place: Place) -> Result<Owner, Error> {
+    pub(super) fn other_end_here(&self, end: &End) -> Result<Owner, Error> {
         let stack = end.asked.stack();
-        let verdict = match place {
-            Place::OwnStack if self.prober().is_none() => self.other_end_by_table(end)?,
-            Place::OwnStack => match self.look_in(stack, &end.asked)? {
+        owner(match self.prober() {
+            None => self.other_end_by_table(end)?,
+            Some(_) => match self.look_in(stack, &end.asked)? {
                 Seen::Settled(Found { verdict, .. }) => verdict,
                 Seen::Stranger | Seen::Nobody => Verdict::Refused(Reason::Unproven),
             },
-            Place::OtherStack => {
-                let found = match self.look_where_last(&end.asked)? {
-                    Some(found) => found,
-                    None => self.look_everywhere(&end.asked, Missing::nothing())?,
-                };
-                found.verdict
-            }
-            Place::Unknown => Verdict::Refused(Reason::Unproven),
-        };
-        owner(verdict)
+        })
     }
 
     /// Without sequence numbers, as where a descriptor is at hand: while both ends are in the table of
@@ -150,7 +145,7 @@ fn entry(stack: &Held, local: Endpoint, remote: Endpoint) -> Result<Entry, Error
     }
 }
 
-fn owner(verdict: Verdict) -> Result<Owner, Error> {
+pub(super) fn owner(verdict: Verdict) -> Result<Owner, Error> {
     match verdict {
         Verdict::Partner(owner) => Ok(owner),
         Verdict::NotYetAccepted => Err(unidentified(Reason::NotYetAccepted)),
