@@ -193,15 +193,12 @@ pub(crate) fn completions(caller: &AnyCaller) -> impl Iterator<Item = AnyCaller>
                 .collect()
         }),
     };
-    let mut all = Vec::new();
-    for uid in uids {
-        for user in &users {
-            for groups in &groups {
-                all.push(AnyCaller { uid, user: Some(*user), groups: Some(groups.clone()) });
-            }
-        }
-    }
-    all.into_iter()
+    let who =
+        uids.into_iter().flat_map(move |uid| users.clone().into_iter().map(move |it| (uid, it)));
+    who.flat_map(move |(uid, user)| {
+        let caller = move |groups| AnyCaller { uid, user: Some(user), groups: Some(groups) };
+        groups.clone().into_iter().map(caller)
+    })
 }
 
 /// The name with each character replaced so that names compare as text: the order of the manual,

@@ -46,10 +46,10 @@ pub(crate) fn stat(text: &[u8]) -> Option<Stat> {
 
 /// The kernel prints the device number as a signed integer, zero for none.
 fn terminal(text: &[u8]) -> Option<Option<u32>> {
-    let digits = text.strip_prefix(b"-").unwrap_or(text);
-    decimal::<u32>(digits)?;
     let number: i32 = std::str::from_utf8(text).ok()?.parse().ok()?;
-    Some((number != 0).then_some(number.cast_unsigned()))
+    // As it prints it, and in no other way.
+    let printed = number.to_string().as_bytes() == text;
+    printed.then(|| (number != 0).then_some(number.cast_unsigned()))
 }
 
 #[cfg(test)]
@@ -117,6 +117,8 @@ mod tests {
             ("-2147483648", Some(Some(1 << 31))),
             ("2147483648", None),
             ("+5", None),
+            ("-0", None),
+            ("00", None),
             ("-", None),
             ("--1", None),
             ("", None),
