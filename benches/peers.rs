@@ -24,16 +24,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use partner_info::agent::measured;
 use support::places::{self, Place};
 use support::report::{self, Line};
+use support::rounds::ratio;
 use ways::certificates::{self, Configurations};
-use ways::{Measured, drive, frames, on_its_own_thread, unary};
+use ways::rates::{FLOOR, LINK, LOCALHOST, TOKEN, TONIC, client, rates, server};
+use ways::{Measured, drive};
 
-const NAMES: [&str; 4] = ["bare frames", "link", "link, one process told of", "tonic"];
-const FLOOR: usize = 0;
-const LINK: usize = 1;
-const TONIC: usize = 3;
 const IN_FLIGHT: [usize; 3] = [1, 16, 64];
 /// Short and many, so that a slow moment of the machine hits all.
 const ROUNDS: usize = 21;
@@ -42,11 +39,6 @@ const ROUND: Duration = Duration::from_millis(100);
 const PEERS: [usize; 3] = [10, 100, 1_000];
 /// Links whose memory is measured.
 const KEPT: usize = 100;
-const LOCALHOST: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-/// An answer of 200 bytes, as long as the others': a token of a host that hides its processes.
-const ANSWER: &[u8] = include_bytes!("../fuzz/seeds/peer_messages/answer_no_holder");
-/// A token of one process, which takes more work to read and write than to carry.
-const PROCESS: &[u8] = include_bytes!("../fuzz/seeds/peer_messages/answer_one_holder");
 
 fn main() {
     support::raise_descriptor_limit();
@@ -57,7 +49,7 @@ fn main() {
         for place in Place::all() {
             places::stand(place.of_asker());
             println!("\n{place}");
-            let [one, sixteen, many] = rates(&tls).await;
+            let [one, sixteen, many] = rates(&tls, IN_FLIGHT, ROUNDS, ROUND).await;
             let slower = ratio(&one[LINK], &one[FLOOR], |round| round.p50);
             let [quicker, quickest] =
                 [sixteen, many].map(|all| ratio(&all[LINK], &all[TONIC], |round| round.rate));
@@ -86,62 +78,6 @@ fn main() {
     report::print(&lines);
 }
 
-/// How many times as much the one shows as the other: the median over rounds that were neighbours.
-fn ratio(one: &[Measured], other: &[Measured], what: impl Fn(&Measured) -> f64) -> f64 {
-    let mut ratios: Vec<f64> =
-        one.iter().zip(other).map(|(one, other)| what(one) / what(other)).collect();
-    ratios.sort_by(f64::total_cmp);
-    ratios[ratios.len() / 2]
-}
-
-fn server(tls: &Configurations, answer: &'static [u8]) -> u16 {
-    let Configurations { client, server } = tls.clone();
-    let address = on_its_own_thread(async move |listener| {
-        let server = measured::Server::new(client, server, answer).expect("an answer");
-        server.add(listener);
-        std::future::pending::<()>().await;
-    });
-    address.port()
-}
-
-fn client(tls: &Configurations, port: u16) -> Arc<measured::Client> {
-    Arc::new(measured::Client::new(tls.client.clone(), tls.server.clone(), port))
-}
-
-async fn rates(tls: &Configurations) -> [[Vec<Measured>; 4]; 3] {
-    let of_frames = tls.clone();
-    let frames_at = on_its_own_thread(|listener| frames::serve(of_frames, listener));
-    let mut bare = frames::Client::new(tls, frames_at).await;
-    let of_tonic = tls.clone();
-    let tonic_at = on_its_own_thread(|listener| unary::serve(of_tonic, listener));
-    let tonic = unary::Client::new(tls, tonic_at).await;
-    let ours = [ANSWER, PROCESS].map(|answer| client(tls, server(tls, answer)));
-
-    println!("\n| in flight | | answers/s | p50 us | p99 us |\n|---|---|---|---|---|");
-    let mut measured = Vec::new();
-    for count in IN_FLIGHT {
-        let mut rounds = [const { Vec::new() }; 4];
-        for _ in 0..ROUNDS {
-            rounds[FLOOR].push(bare.round(count, ROUND).await.measured());
-            for (client, rounds) in ours.iter().zip(&mut rounds[LINK..]) {
-                let client = Arc::clone(client);
-                let ask = move || {
-                    let client = Arc::clone(&client);
-                    async move { assert!(client.ask(LOCALHOST, LOCALHOST).await, "a token") }
-                };
-                rounds.push(drive(count, ROUND, ask).await.measured());
-            }
-            rounds[TONIC].push(tonic.round(count, ROUND).await.measured());
-        }
-        for (name, rounds) in NAMES.iter().zip(&rounds) {
-            let Measured { rate, p50, p99 } = Measured::medians(rounds);
-            println!("| {count} | {name} | {rate:.0} | {p50:.0} | {p99:.0} |");
-        }
-        measured.push(rounds);
-    }
-    measured.try_into().expect("three")
-}
-
 /// The addresses of the ends of a peer's link.
 fn pair(network: u8, number: usize) -> (IpAddr, IpAddr) {
     let [.., high, low] = number.to_be_bytes();
@@ -159,7 +95,7 @@ fn resident() -> f64 {
 
 /// KiB that a link takes when nobody asks over it, with what it takes at the other end.
 async fn memory(tls: &Configurations) -> f64 {
-    let client = client(tls, server(tls, ANSWER));
+    let client = client(tls, server(tls, TOKEN));
     // What is there once is there before it is measured.
     for number in 0..KEPT {
         let (local, remote) = pair(10, number + 1);
@@ -182,7 +118,7 @@ async fn memory(tls: &Configurations) -> f64 {
 /// as long as a handshake may take, so they come anew for each round.
 async fn silent(tls: &Configurations) -> f64 {
     const SILENT: usize = 1_000;
-    let port = server(tls, ANSWER);
+    let port = server(tls, TOKEN);
     let client = client(tls, port);
     assert!(client.ask(LOCALHOST, LOCALHOST).await);
     let round = || {
@@ -217,7 +153,7 @@ async fn silent(tls: &Configurations) -> f64 {
 /// Answers a second with 64 in flight over so many peers.
 async fn growth(tls: &Configurations) -> [f64; 3] {
     println!("\n| peers | answers/s | p50 us | p99 us |\n|---|---|---|---|");
-    let client = client(tls, server(tls, ANSWER));
+    let client = client(tls, server(tls, TOKEN));
     let mut rates = Vec::new();
     for peers in PEERS {
         for number in 0..peers {

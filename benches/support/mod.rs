@@ -9,6 +9,8 @@ pub mod paired;
 pub mod places;
 pub mod processes;
 pub mod report;
+pub mod rounds;
+pub mod servers;
 pub mod status;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -67,6 +69,12 @@ impl Crowd {
 
 pub fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+/// One that uses two processors, for servers with their clients.
+pub fn busy_runtime() -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(2).enable_all().build().expect("a runtime")
 }
 
 /// As many descriptors as this process may have.

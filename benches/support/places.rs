@@ -63,6 +63,15 @@ pub fn stand(on: usize) {
     keep_to(&set);
 }
 
+/// Lets this thread, and what it starts from now on, be on any.
+pub fn anywhere() {
+    let mut set = CpuSet::new();
+    for one in processors() {
+        set.set(*one).expect("a processor");
+    }
+    keep_to(&set);
+}
+
 /// Starts something on the first processor, where it stays.
 pub fn first<T>(start: impl FnOnce() -> T) -> T {
     let before = here();

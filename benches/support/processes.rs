@@ -13,7 +13,7 @@ use super::Crowd;
 const ROLE: &str = "PARTNER_INFO_BENCH_ROLE";
 
 /// The first of the users as whom processes run, where this one may choose.
-const FIRST_USER: u32 = 30_000;
+pub const FIRST_USER: u32 = 30_000;
 
 /// Descriptors of each process, its connections and the three standard ones included.
 const DESCRIPTORS: usize = 20;
@@ -82,8 +82,11 @@ impl Processes {
     pub fn crowd(sockets: usize) -> Self {
         const EACH: usize = 5_000;
         let mut all = Self::default();
-        for _ in 0..sockets / EACH {
-            all.start(&format!("crowd {EACH}"), None, Stdio::piped());
+        let mut left = sockets;
+        while left > 0 {
+            let here = left.min(EACH);
+            all.start(&format!("crowd {here}"), None, Stdio::piped());
+            left -= here;
         }
         all
     }
@@ -92,6 +95,8 @@ impl Processes {
 /// A process that connects when it is told.
 pub struct Partner {
     pub pid: u32,
+    /// `None`: the one of this process.
+    pub user: Option<u32>,
     input: ChildStdin,
 }
 
@@ -99,7 +104,8 @@ pub struct Partner {
 pub struct Partners {
     _processes: Processes,
     _input: PipeWriter,
-    listener: TcpListener,
+    /// Where they connect to.
+    pub listener: TcpListener,
     pub all: Vec<Partner>,
     pub users: u32,
 }
@@ -124,16 +130,21 @@ impl Partners {
                 if partner { Stdio::piped() } else { Stdio::from(ended.try_clone().unwrap()) };
             let child = processes.start(&format!("process {sockets} {address}"), user, stdin);
             if let Some(input) = child.stdin.take() {
-                all.push(Partner { pid: child.id(), input });
+                all.push(Partner { pid: child.id(), user, input });
             }
         }
         let users = if may_choose { users } else { 1 };
         Self { _processes: processes, _input: input, listener, all, users }
     }
 
+    /// Has a process connect, and send a byte.
+    pub fn tell(&mut self, partner: usize) {
+        self.all[partner].input.write_all(&[0]).expect("tell it");
+    }
+
     /// Has a process connect; our end of that connection.
     pub async fn connection(&mut self, partner: usize) -> TcpStream {
-        self.all[partner].input.write_all(&[0]).expect("tell it");
+        self.tell(partner);
         let (mut stream, _) = self.listener.accept().await.expect("accept");
         stream.read_exact(&mut [0]).await.expect("a byte");
         stream

@@ -22,10 +22,17 @@ impl Line {
 }
 
 pub fn print(lines: &[Line]) {
-    println!("\n| what | measured | promised | holds |\n|---|---|---|---|");
+    println!("\n{}", table(lines));
+}
+
+/// A table in Markdown.
+pub fn table(lines: &[Line]) -> String {
+    let mut table = String::from("| what | measured | promised | holds |\n|---|---|---|---|\n");
     for line in lines {
+        let Line { what, value, bound, .. } = line;
         let sign = if line.at_most { "at most" } else { "at least" };
         let holds = if line.holds() { "yes" } else { "NO" };
-        println!("| {} | {:.2} | {sign} {} | {holds} |", line.what, line.value, line.bound);
+        table.push_str(&format!("| {what} | {value:.2} | {sign} {bound} | {holds} |\n"));
     }
+    table
 }
