@@ -12,7 +12,7 @@ const RIGHT: f64 = 80.0;
 const TOP: f64 = 64.0;
 const ROW: f64 = 26.0;
 /// From a tenth of a microsecond to ten seconds.
-const DECADES: std::ops::RangeInclusive<i32> = -1..=6;
+const DECADES: std::ops::RangeInclusive<i32> = -1..=7;
 
 /// Readable on either background: the colours follow the reader's.
 const STYLE: &str = "
@@ -33,7 +33,7 @@ fn across(microseconds: f64) -> f64 {
 }
 
 fn unit(decade: i32) -> &'static str {
-    ["0.1 us", "1 us", "10 us", "100 us", "1 ms", "10 ms", "100 ms", "1 s"]
+    ["0.1 us", "1 us", "10 us", "100 us", "1 ms", "10 ms", "100 ms", "1 s", "10 s"]
         [usize::try_from(decade - DECADES.start()).expect("within")]
 }
 

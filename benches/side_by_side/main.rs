@@ -1,7 +1,7 @@
 //! The same work done by this crate and by what one would pick instead, in one run on one machine:
 //! `cargo bench --all-features --bench side_by_side`, as root. It takes some minutes, and writes what it has
 //! measured into docs/performance.md and docs/performance.svg; with `-- --quick` it takes one minute and
-//! writes nothing.
+//! writes into target/tmp instead.
 //!
 //! The programs among the alternatives are those of Debian's packages iproute2, lsof, oidentd and
 //! python3-psutil. One that is not installed is a row that says so.
@@ -34,6 +34,8 @@ mod support;
 mod tools;
 mod users;
 mod ways;
+
+use std::path::PathBuf;
 
 use support::counting::Counting;
 use support::places::{self, Place};
@@ -89,7 +91,7 @@ fn main() {
 
     let run = page::Run { users, parts, holders, hosts, services };
     println!("\n{}", page::text(&run));
-    if !quick {
-        page::write(&run);
-    }
+    let folder = if quick { PathBuf::from(env!("CARGO_TARGET_TMPDIR")) } else { page::docs() };
+    page::write(&run, &folder);
+    println!("\nwritten: performance.md and performance.svg in {}", folder.display());
 }

@@ -7,7 +7,7 @@ use crate::parts::{self, Parts};
 use crate::support::places::{self, Place};
 use crate::support::report::{self, Line};
 use crate::support::rounds::{self, ratio};
-use crate::ways::Measured;
+use crate::ways::{Measured, spread};
 use crate::{chart, holders, hosts, services, users};
 
 const BEGIN: &str = "<!-- What is between these two lines is written by the command. -->\n";
@@ -159,8 +159,8 @@ fn of_services(run: &Run) -> String {
     table
 }
 
-/// What the project promises of this run.
-pub fn promises(run: &Run) -> Vec<Line> {
+/// What the project aims at, and what this run has of it.
+fn aims(run: &Run) -> Vec<Line> {
     let [few, _, ten_thousand, most] = &run.users;
     let ours = &ten_thousand[users::FRESH];
     let mut lines = Vec::new();
@@ -209,9 +209,34 @@ fn machine() -> String {
     )
 }
 
+/// How much the floors moved from round to round.
+fn noise(run: &Run) -> String {
+    let of_users = run.users.each_ref().map(|ways| ways[users::FLOOR].spread());
+    let of_hosts: Vec<f64> = run
+        .hosts
+        .iter()
+        .flat_map(|(_, measured)| measured)
+        .map(|ways| spread(&ways[hosts::FLOOR].iter().map(|round| round.p50).collect::<Vec<_>>()))
+        .collect();
+    let of_services: Vec<f64> = run
+        .services
+        .iter()
+        .map(|one| spread(&one.silent.iter().map(|round| round.rate).collect::<Vec<_>>()))
+        .collect();
+    let list = |values: &[f64]| {
+        values.iter().map(|value| format!("{value:.0} %")).collect::<Vec<_>>().join(", ")
+    };
+    format!(
+        "Noise, as the distance from the 10th to the 90th percentile of the rounds' medians: of the raw lookup \
+         among 10 to 30,000 other sockets {}; of bare frames, in the order of their table, {}; of silent servers' \
+         rates {}.",
+        list(&of_users),
+        list(&of_hosts),
+        list(&of_services),
+    )
+}
+
 pub fn text(run: &Run) -> String {
-    let spreads: Vec<String> =
-        run.users.iter().map(|ways| format!("{:.0} %", ways[users::FLOOR].spread())).collect();
     let of_users: Vec<_> = users::OTHERS
         .iter()
         .zip(&run.users)
@@ -223,18 +248,17 @@ pub fn text(run: &Run) -> String {
         .map(|(processes, ways)| (format!("{processes} processes"), ways))
         .collect();
     format!(
-        "{}. Noise: between rounds the floor's median moved by {} (10th to 90th percentile, for 10 to 30,000 \
-         other sockets).\n\n\
+        "{}. {}\n\n\
          ![What each way takes among 10 to 30,000 other sockets](performance.svg)\n\n\
-         ### What is promised\n\n{}\n\
+         ### What is aimed at\n\n{}\n\
          ### The user\n\n{}\n\
          ### What a get is made of\n\n{}\n\
          ### The process\n\n{}\n\
          ### Another host\n\n{}\n\
          ### In a server\n\n{}",
         machine(),
-        spreads.join(", "),
-        report::table(&promises(run)),
+        noise(run),
+        report::table(&aims(run), "aimed at"),
         ways(&of_users, 2, users::FRESH),
         of_parts(&run.parts),
         ways(&of_holders, 1, holders::COLD),
@@ -243,13 +267,17 @@ pub fn text(run: &Run) -> String {
     )
 }
 
-/// Puts text and chart where they belong.
-pub fn write(run: &Run) {
-    let docs: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
-    let page = docs.join("performance.md");
-    let old = fs::read_to_string(&page).expect("docs/performance.md");
+/// The folder of the page.
+pub fn docs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")
+}
+
+/// Puts text and chart into `folder`: the page of the documentation, with its middle replaced.
+pub fn write(run: &Run, folder: &Path) {
+    let page = folder.join("performance.md");
+    let old = fs::read_to_string(docs().join("performance.md")).expect("docs/performance.md");
     let (before, rest) = old.split_once(BEGIN).expect("the line where the tables begin");
     let (_, after) = rest.split_once(END).expect("the line where they end");
     fs::write(&page, format!("{before}{BEGIN}\n{}\n{END}{after}", text(run))).expect("write it");
-    fs::write(docs.join("performance.svg"), chart::draw(&run.users)).expect("write the chart");
+    fs::write(folder.join("performance.svg"), chart::draw(&run.users)).expect("write the chart");
 }

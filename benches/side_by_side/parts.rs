@@ -11,7 +11,7 @@ use crate::enclosure;
 use crate::support::counting;
 use crate::support::floor::Floor;
 use crate::support::processes::Partners;
-use crate::users::{self, fresh, saved, warm};
+use crate::users::{self, forgetful, fresh, saved, warm};
 use crate::ways::{self, Asked, Measured, Named, Way};
 
 /// The place of the gets in what [`measure`] returns.
@@ -34,7 +34,7 @@ pub fn measure(runtime: &Runtime, effort: Effort) -> Parts {
     let mut floor = Floor::new(asked.iter().map(|asked| &asked.stream));
     let mut pair = Floor::new(asked.iter().map(|asked| &asked.stream));
     let mut pair_at_once = Floor::new(asked.iter().map(|asked| &asked.stream));
-    let forgetful = Stack::builder().connections(1).build();
+    let forgetful = forgetful().build();
     let remembering = Stack::builder().build();
     warm(&forgetful, &asked);
     warm(&remembering, &asked);

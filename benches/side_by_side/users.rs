@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use partner_info::prelude::*;
-use partner_info::{PartnerInfo, Stack};
+use partner_info::{PartnerInfo, Stack, StackBuilder};
 use tokio::runtime::Runtime;
 
 use crate::Effort;
@@ -66,6 +66,12 @@ pub async fn prefetched(partners: &mut Partners) -> Vec<Asked> {
     all
 }
 
+/// One that remembers one connection: to ask about several in turn asks the kernel each time. Names are
+/// believed for longer than it takes.
+pub fn forgetful() -> StackBuilder {
+    Stack::builder().connections(1).name_age(Duration::from_secs(3_600))
+}
+
 fn named(answer: &PartnerInfo) -> Named {
     Named::user(answer.user().expect("a user").uid())
 }
@@ -100,8 +106,7 @@ fn beside(asked: &[Asked], effort: Effort) -> Vec<Measured> {
     let Effort { rounds, many, several } = effort;
     let mut floor = Floor::new(asked.iter().map(|asked| &asked.stream));
     let (unix, _other) = UnixStream::pair().expect("a pair");
-    // One that remembers one connection: to ask about several in turn asks the kernel each time.
-    let forgetful = Stack::builder().connections(1).build();
+    let forgetful = forgetful().build();
     let remembering = Stack::builder().build();
     warm(&forgetful, asked);
     warm(&remembering, asked);

@@ -115,12 +115,16 @@ impl Measured {
         percentile(&ratios, 50)
     }
 
-    /// How far the medians of the rounds lie apart, from the 10th to the 90th percentile, in
-    /// hundredths of the middle.
+    /// As [`spread`], of the medians of the rounds.
     pub fn spread(&self) -> f64 {
-        let at = |percent| percentile(&self.rounds, percent);
-        (at(90) - at(10)) / at(50) * 100.0
+        spread(&self.rounds)
     }
+}
+
+/// How far values lie apart, from the 10th to the 90th percentile, in hundredths of the middle.
+pub fn spread(values: &[f64]) -> f64 {
+    let at = |percent| percentile(values, percent);
+    (at(90) - at(10)) / at(50) * 100.0
 }
 
 /// `rounds` rounds, in each of which each way has its turn. A round asks about one connection, or

@@ -22,12 +22,12 @@ impl Line {
 }
 
 pub fn print(lines: &[Line]) {
-    println!("\n{}", table(lines));
+    println!("\n{}", table(lines, "promised"));
 }
 
-/// A table in Markdown.
-pub fn table(lines: &[Line]) -> String {
-    let mut table = String::from("| what | measured | promised | holds |\n|---|---|---|---|\n");
+/// A table in Markdown; what the bounds are called.
+pub fn table(lines: &[Line], bounds: &str) -> String {
+    let mut table = format!("| what | measured | {bounds} | holds |\n|---|---|---|---|\n");
     for line in lines {
         let Line { what, value, bound, .. } = line;
         let sign = if line.at_most { "at most" } else { "at least" };
