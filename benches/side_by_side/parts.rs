@@ -16,7 +16,7 @@ use crate::ways::{self, Asked, Measured, Named, Way};
 
 /// The place of the gets in what [`measure`] returns.
 pub const FRESH: usize = 7;
-pub const SAVED: usize = 8;
+pub const SAVED: usize = 9;
 /// The calls of a fresh get, and those of a saved one.
 pub const OF_FRESH: [usize; 4] = [1, 2, 3, 5];
 pub const OF_SAVED: [usize; 2] = [1, 2];
@@ -34,9 +34,11 @@ pub fn measure(runtime: &Runtime, effort: Effort) -> Parts {
     let mut floor = Floor::new(asked.iter().map(|asked| &asked.stream));
     let mut pair = Floor::new(asked.iter().map(|asked| &asked.stream));
     let mut pair_at_once = Floor::new(asked.iter().map(|asked| &asked.stream));
+    let nameless = forgetful().without_names().build();
     let forgetful = forgetful().build();
     let remembering = Stack::builder().build();
     warm(&forgetful, &asked);
+    warm(&nameless, &asked);
     warm(&remembering, &asked);
 
     let many = effort.many;
@@ -71,6 +73,9 @@ pub fn measure(runtime: &Runtime, effort: Effort) -> Parts {
             nothing()
         }),
         Way::there("**a fresh get**", many, |asked| fresh(&forgetful, asked)),
+        Way::there("**a fresh get of a stack without names**", many, |asked| {
+            fresh(&nameless, asked)
+        }),
         Way::there("**a saved get**", many, |asked| saved(&remembering, asked)),
     ];
     let calls = ways::measure(&mut ways, &asked, effort.rounds, true);

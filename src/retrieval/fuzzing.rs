@@ -112,6 +112,7 @@ impl World {
                     0 => Name::Pending,
                     1 => Name::Unavailable,
                     2 => Name::Known(None),
+                    3 => Name::NotWanted,
                     _ => Name::Known(Some(Arc::from("name"))),
                 }
             }

@@ -341,6 +341,10 @@ impl Retrieval {
             }
             Name::Pending => under_way.pause(now),
             Name::Unavailable => self.save_named(),
+            Name::NotWanted => {
+                naming.handle_not_wanted();
+                self.save_named();
+            }
         }
     }
 

@@ -21,6 +21,8 @@ enum Wanted {
     No,
     Yes(u32),
     Known(u32, Option<Arc<str>>),
+    /// Nobody asks whether an account has this number.
+    Never(u32),
 }
 
 impl Naming {
@@ -47,8 +49,17 @@ impl Naming {
     pub(super) fn next_uid(&self) -> Option<u32> {
         [&self.user, &self.process_user].into_iter().find_map(|wanted| match wanted {
             Wanted::Yes(uid) => Some(*uid),
-            Wanted::No | Wanted::Known(..) => None,
+            Wanted::No | Wanted::Known(..) | Wanted::Never(_) => None,
         })
+    }
+
+    /// No name will be asked for.
+    pub(super) fn handle_not_wanted(&mut self) {
+        for wanted in [&mut self.user, &mut self.process_user] {
+            if let Wanted::Yes(uid) = wanted {
+                *wanted = Wanted::Never(*uid);
+            }
+        }
     }
 
     /// The name of [`next_uid`](Self::next_uid).
@@ -65,7 +76,7 @@ impl Naming {
         let name_late = self.next_uid().is_some();
         let named = |wanted: &Wanted| match wanted {
             Wanted::No => None,
-            Wanted::Yes(uid) => Some(UserId::new(*uid, None)),
+            Wanted::Yes(uid) | Wanted::Never(uid) => Some(UserId::new(*uid, None)),
             Wanted::Known(uid, name) => Some(UserId::new(*uid, name.clone())),
         };
         let token = match self.found.token {

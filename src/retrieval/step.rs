@@ -108,4 +108,6 @@ pub(crate) enum Name {
     Known(Option<Arc<str>>),
     Pending,
     Unavailable,
+    /// Nobody is to be named: what is known of the user is its number.
+    NotWanted,
 }

@@ -26,6 +26,7 @@ pub struct StackBuilder {
     name_age: Duration,
     name_patience: Duration,
     account_names: Arc<dyn AccountNames>,
+    names_partners: bool,
     resolvers: Vec<Resolver>,
     agent: Option<PathBuf>,
     trust_hidden_translation: bool,
@@ -41,6 +42,7 @@ impl Default for StackBuilder {
             name_age: Duration::from_secs(60),
             name_patience: Duration::from_secs(1),
             account_names: Arc::new(SystemAccounts),
+            names_partners: true,
             resolvers: vec![Resolver::Kernel, Resolver::Agent],
             agent: None,
             trust_hidden_translation: false,
@@ -84,6 +86,17 @@ impl StackBuilder {
     /// system's name service unless said otherwise.
     pub fn account_names(mut self, source: impl AccountNames) -> Self {
         self.account_names = Arc::new(source);
+        self
+    }
+
+    /// Looks up no partner's name: a [`UserId`](crate::UserId) is a number, and so it is shown. For a
+    /// program that decides by numbers: no get waits for a name service, and no thread asks one.
+    ///
+    /// A partner on another host has the name that its host tells all the same, and whether an account
+    /// has the number ([`TokenFlags::undefined_user`](crate::token::TokenFlags::undefined_user)) is not known. The
+    /// caller's own names are looked up where the policy asks for them.
+    pub fn without_names(mut self) -> Self {
+        self.names_partners = false;
         self
     }
 
@@ -167,7 +180,7 @@ pub(super) struct Recipe(StackBuilder);
 impl Recipe {
     /// A stack of this process, where `before` is its parent's.
     pub(super) fn make(self, before: Weak<Inner>) -> Inner {
-        let StackBuilder { account_names, name_age, name_patience, .. } = &self.0;
+        let StackBuilder { account_names, name_age, name_patience, names_partners, .. } = &self.0;
         let names = Names::new(Arc::clone(account_names), *name_age, *name_patience);
         let limits = Limits { age: *name_age, names: self.0.names };
         let policy = self.0.policy.clone().unwrap_or_else(Source::of_environment);
@@ -178,7 +191,7 @@ impl Recipe {
             authority: Authority::new(policy, names),
             #[cfg(feature = "tower")]
             memberships: Memberships::new(Arc::clone(account_names), *name_age),
-            accounts: Accounts::new(Arc::clone(account_names), limits),
+            accounts: names_partners.then(|| Accounts::new(Arc::clone(account_names), limits)),
             tokens: Tokens::new(self.0.holder_search),
             resolvers: self.0.resolvers.clone(),
             agent: Agent::new(agent),
@@ -196,6 +209,7 @@ impl std::fmt::Debug for StackBuilder {
             .field("names", &self.names)
             .field("name_age", &self.name_age)
             .field("name_patience", &self.name_patience)
+            .field("names_partners", &self.names_partners)
             .field("resolvers", &self.resolvers)
             .field("agent", &self.agent)
             .field("trust_hidden_translation", &self.trust_hidden_translation)

@@ -171,10 +171,11 @@ impl Stack {
             }
             Outcome::Failed(error) => return Err(error.clone()),
         };
-        let user = match uid.map(|uid| (uid, self.inner().accounts.lookup(uid, now))) {
+        let user = match uid.map(|uid| (uid, self.name(uid, now))) {
             None => None,
-            Some((uid, Lookup::Known(name))) => Some(UserId::new(uid, name)),
-            Some((_, Lookup::Pending | Lookup::Unavailable)) => return Ok(Err(outcome)),
+            Some((uid, Name::Known(name))) => Some(UserId::new(uid, name)),
+            Some((uid, Name::NotWanted)) => Some(UserId::new(uid, None)),
+            Some((_, Name::Pending | Name::Unavailable)) => return Ok(Err(outcome)),
         };
         let (covers, name_late) = (request, false);
         let found =
@@ -231,12 +232,7 @@ impl Stack {
                 true
             }
             Step::Name(uid) => {
-                let name = match self.inner().accounts.lookup(uid, now) {
-                    Lookup::Known(name) => Name::Known(name),
-                    Lookup::Pending => Name::Pending,
-                    Lookup::Unavailable => Name::Unavailable,
-                };
-                slow.retrieval.handle_name(name, now);
+                slow.retrieval.handle_name(self.name(uid, now), now);
                 true
             }
             Step::Answer(_) | Step::Wait(_) => false,
@@ -272,13 +268,23 @@ impl Stack {
         let Some(uids) = slow.retrieval.late_names() else { return };
         let mut names = [None, None];
         for (uid, name) in uids.into_iter().zip(&mut names) {
-            match uid.map(|uid| self.inner().accounts.lookup(uid, now)) {
-                None => {}
-                Some(Lookup::Known(known)) => *name = known,
-                Some(Lookup::Pending | Lookup::Unavailable) => return,
+            match uid.map(|uid| self.name(uid, now)) {
+                None | Some(Name::NotWanted) => {}
+                Some(Name::Known(known)) => *name = known,
+                Some(Name::Pending | Name::Unavailable) => return,
             }
         }
         slow.retrieval.handle_late_names(names);
+    }
+
+    /// The name of a partner on this image, where it is here.
+    fn name(&self, uid: u32, now: Instant) -> Name {
+        let Some(accounts) = &self.inner().accounts else { return Name::NotWanted };
+        match accounts.lookup(uid, now) {
+            Lookup::Known(name) => Name::Known(name),
+            Lookup::Pending => Name::Pending,
+            Lookup::Unavailable => Name::Unavailable,
+        }
     }
 }
 

@@ -74,7 +74,8 @@ struct Inner {
     table: Table,
     listeners: Listeners,
     authority: Authority,
-    accounts: Accounts,
+    /// `None`: partners are numbers.
+    accounts: Option<Accounts>,
     #[cfg(feature = "tower")]
     memberships: Memberships,
     tokens: Tokens,

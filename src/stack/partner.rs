@@ -23,7 +23,11 @@ impl Stack {
         };
         let mut all = Vec::with_capacity(groups.len());
         for gid in groups.iter().copied() {
-            match self.inner().accounts.lookup_or_last(Account::Group(gid), now) {
+            let Some(accounts) = &self.inner().accounts else {
+                all.push((gid, None));
+                continue;
+            };
+            match accounts.lookup_or_last(Account::Group(gid), now) {
                 Lookup::Known(name) => all.push((gid, name)),
                 Lookup::Pending => return Ok(None),
                 Lookup::Unavailable => all.push((gid, None)),

@@ -20,6 +20,7 @@ super::tests![
     h29_a_name_source_that_hangs_does_not_hold_up_others,
     h29_a_name_source_that_panics_or_fails_costs_the_name_only,
     h29_a_name_that_comes_late_is_there_in_a_later_get,
+    h29_without_names_no_source_is_asked,
     #[cc]
     h29_the_system_s_name_service_hangs,
 ];
@@ -136,6 +137,28 @@ fn h29_a_name_that_comes_late_is_there_in_a_later_get() {
         assert_eq!(uid, 0);
         name.as_deref() == Some("slow")
     });
+}
+
+fn h29_without_names_no_source_is_asked() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let stack = Stack::builder()
+        .account_names(Hangs(Arc::clone(&asked)))
+        .name_patience(FOR_EVER)
+        .without_names()
+        .build();
+    let listener = listen(address("127.0.0.1:8080"));
+    let client = Puppet::new(1000);
+    client.connect(address("127.0.0.1:8080"));
+    let server = accept(&listener);
+    for _ in 0..2 {
+        let (uid, name, _) = answer(&stack, &server, FOR_EVER);
+        assert_eq!((uid, name), (1000, None));
+    }
+    let info = get(&stack, &server, PartnerRequest::all(), FOR_EVER).unwrap();
+    assert_eq!(info.user().map(|user| (user.uid(), user.name())), Some((1000, None)));
+    assert_eq!(info.process_user().map(|user| (user.uid(), user.name())), Some((1000, None)));
+    assert_eq!(info.token().unwrap().flags().undefined_user(), None, "nobody looked");
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
 }
 
 /// A module of the C library's name service that sleeps, as one does whose directory server is

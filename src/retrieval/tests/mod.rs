@@ -374,6 +374,24 @@ fn h29_without_waiting_a_late_name_ends_with_patience() {
 }
 
 #[test]
+fn h29_where_no_name_is_wanted_none_is_waited_for() {
+    let mut bench = Bench::new();
+    bench.name = Name::NotWanted;
+    let began = bench.now;
+    let answer = bench.wait(USER, PATIENCE).expect("the number is known");
+    let user = answer.user.as_ref().expect("a user");
+    assert_eq!((user.uid(), user.name()), (1000, None));
+    assert_eq!(bench.now, began);
+    // It is no late name either, which each later get would ask for again.
+    assert!(!answer.name_late);
+    assert_eq!(bench.retrieval.late_names(), None);
+    let mut bench = in_state(State::SetNotBegun);
+    bench.name = Name::NotWanted;
+    assert_eq!(kind(&bench.poll(USER)), Some(ErrorKind::InProgress));
+    assert_eq!(uid(bench.poll(USER)), 1000);
+}
+
+#[test]
 fn a_request_for_more_than_is_saved_retrieves_all_of_it_at_one_moment() {
     let mut bench = Bench::new();
     let routing = Outcome::Found(Found {
@@ -460,6 +478,7 @@ fn h30_undefined_user_is_said_of_a_known_absence_alone() {
     assert_eq!(undefined(Name::Known(None)), Some(true));
     assert_eq!(undefined(Name::Pending), None);
     assert_eq!(undefined(Name::Unavailable), None);
+    assert_eq!(undefined(Name::NotWanted), None);
 }
 
 #[test]
