@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Stack;
 use super::authority::NamesWait;
-use super::connection::{Connected, connected, is_still};
+use super::connection::{Connected, connected};
 use super::judge::socket_owner;
 use super::table::{Known, Record, Slow, SocketKey};
 use super::tokens::{Progress, READING};
@@ -292,7 +292,7 @@ impl Waiting {
     /// Refuses a socket that is not, or no longer, the connection that is waited for.
     #[cfg(feature = "mio")]
     pub(crate) fn is_for(&self, socket: Socket<'_>) -> Result<(), Error> {
-        is_still(socket, self.connection)
+        super::connection::is_still(socket, self.connection)
     }
 
     /// What is to be waited for besides the waker by who has no runtime that takes in what the agent
