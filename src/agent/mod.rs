@@ -47,7 +47,7 @@ mod privileges;
 mod question;
 pub(crate) mod reach;
 mod rules;
-mod run;
+pub(crate) mod run;
 mod scout;
 mod server;
 mod stacks;

@@ -18,6 +18,7 @@ Examples:
   partner who 5432                             who is connected with port 5432 here
   partner who 127.0.0.1:5432 127.0.0.1:40000   both ends of one connection
   partner list                                 every connection of this network namespace
+  partner watch                                the same, as they come and go
   partner doctor                               what answers here, and what is in its way
   partner policy test --user alice             may she ask who her partners are?
   partner ca init --domain prod.example        certificates for the agents of several hosts
@@ -38,11 +39,17 @@ pub(crate) enum Command {
     Who(Who),
     /// Every TCP connection of this network namespace, with the user and the program at each end
     List(List),
+    /// Connections as they come and go: a screen, or lines where there is no terminal
+    Watch(Watch),
     /// What answers here, and what is in its way
     Doctor(Doctor),
     /// What a policy decides
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Completions for a shell, on the standard output
+    Completions(Completions),
+    /// The manual pages, into a folder: for who packages the programs
+    Man(Man),
     /// A certificate authority for the agents of one security domain
     #[command(subcommand, after_help = CA)]
     Ca(ca::Command),
@@ -102,6 +109,58 @@ Examples:
 pub(crate) struct List {
     #[command(flatten)]
     pub(crate) format: Format,
+}
+
+const WATCH: &str = "\
+On a terminal it is `partner list`, again and again; q or Ctrl-C ends it. Elsewhere each line is a change:
+`+` a connection that has come, `-` one that has gone, `=` one of which something else is known now.
+
+Exit status:
+  0  ended by q, by a signal, or because nobody reads any more
+  1  the kernel's table cannot be read, or the policy does not permit it
+  2  the command line is not understood
+
+Examples:
+  partner watch
+  partner watch --interval 1 | grep postgres
+  partner watch --json >> connections.jsonl";
+
+#[derive(Debug, Args)]
+#[command(after_help = WATCH)]
+pub(crate) struct Watch {
+    /// How often to look
+    #[arg(long, value_name = "SECONDS", default_value_t = 2,
+        value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub(crate) interval: u32,
+    /// Writes each change as a line of JSON, whose form is promised; on a terminal, too
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const COMPLETIONS: &str = "\
+Examples:
+  partner completions bash > /usr/share/bash-completion/completions/partner
+  partner completions zsh > /usr/share/zsh/site-functions/_partner
+  partner completions fish > /usr/share/fish/vendor_completions.d/partner.fish";
+
+#[derive(Debug, Args)]
+#[command(after_help = COMPLETIONS)]
+pub(crate) struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+const MAN: &str = "\
+Examples:
+  partner man --out target/assets/man     partner.1, one for each command, and partnerd.8";
+
+#[derive(Debug, Args)]
+#[command(after_help = MAN)]
+pub(crate) struct Man {
+    /// The folder, made if it is not there; what is in it is replaced
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, Args)]

@@ -22,7 +22,7 @@ pub(super) struct Connections<'a> {
 }
 
 #[derive(Serialize)]
-pub(super) struct ConnectionForm<'a> {
+struct ConnectionForm<'a> {
     ends: [EndForm<'a>; 2],
     /// Where the two are to each other, if both are proven.
     routing: Option<Routing>,
@@ -56,8 +56,22 @@ impl<'a> Connections<'a> {
     }
 }
 
+/// A line of `watch`.
+#[derive(Serialize)]
+pub(super) struct Change<'a> {
+    version: u32,
+    event: &'static str,
+    connection: ConnectionForm<'a>,
+}
+
+impl<'a> Change<'a> {
+    pub(super) fn new(event: &'static str, connection: &'a Connection) -> Self {
+        Self { version: VERSION, event, connection: ConnectionForm::new(connection) }
+    }
+}
+
 impl<'a> ConnectionForm<'a> {
-    pub(super) fn new(connection: &'a Connection) -> Self {
+    fn new(connection: &'a Connection) -> Self {
         let proven = connection.ends.iter().all(|end| end.who.is_ok());
         Self {
             ends: connection.ends.each_ref().map(EndForm::new),

@@ -5,10 +5,12 @@
 //!   survey      looks at them, by the rules of the library        table, output   for eyes
 //! doctor      ── what answers here, and what is in its way
 //! policy      ── what a policy decides, before it is in force
-//! form        ── what --json writes: a promise
+//! watch       ── connections as they come and go     terminal  a screen for them
+//! form        ── what --json writes: a promise       assets    completions and manual pages
 //! ```
 
 mod arguments;
+mod assets;
 mod doctor;
 mod form;
 mod list;
@@ -16,6 +18,8 @@ mod output;
 mod policy;
 mod survey;
 mod table;
+mod terminal;
+mod watch;
 mod who;
 
 use std::process::ExitCode;
@@ -98,6 +102,9 @@ fn run(command: &Command, output: &Output) -> Result<Status, Failed> {
         Command::List(list) => list::run(list, output),
         Command::Doctor(doctor) => doctor::run(doctor, output),
         Command::Policy(PolicyCommand::Test(test)) => policy::test(test, output),
+        Command::Watch(watch) => watch::run(watch, output),
+        Command::Completions(completions) => assets::completions(completions, output),
+        Command::Man(man) => assets::man(man, output),
         Command::Ca(command) => {
             let text = agent::ca::run(command).map_err(Failed::new)?;
             output.text(&text).map(|()| Status::Done)

@@ -64,8 +64,7 @@ impl Output {
     }
 
     pub(super) fn text(&self, text: &str) -> Result<(), Failed> {
-        let mut out = io::stdout().lock();
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        match self.try_text(text) {
             Ok(()) => Ok(()),
             // Who reads has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -73,12 +72,22 @@ impl Output {
         }
     }
 
+    /// For who wants to know that nobody reads.
+    pub(super) fn try_text(&self, text: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()
+    }
+
     /// One line of JSON.
     pub(super) fn json(&self, form: &impl Serialize) -> Result<(), Failed> {
-        let mut text = serde_json::to_string(form)
-            .map_err(|error| Failed::new(format_args!("write JSON: {error}")))?;
-        text.push('\n');
-        self.text(&text)
+        self.text(&self.json_line(form)?)
+    }
+
+    pub(super) fn json_line(&self, form: &impl Serialize) -> Result<String, Failed> {
+        let text = serde_json::to_string(form);
+        let text = text.map_err(|error| Failed::new(format_args!("write JSON: {error}")))?;
+        Ok(text + "\n")
     }
 
     pub(super) fn complain(&self, what: &str) {

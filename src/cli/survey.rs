@@ -32,6 +32,8 @@ const PAUSE: Duration = Duration::from_millis(2);
 #[derive(Clone, Debug)]
 pub(super) struct Connection {
     pub(super) ends: [End; 2],
+    /// Of the first end's socket: no other one has it until the host is started again.
+    pub(super) cookie: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -54,6 +56,13 @@ pub(super) struct Surveyor {
     survey: Survey,
     finder: Finder,
     accounts: Accounts,
+}
+
+/// A connection whose users have no names yet.
+struct Found {
+    addresses: [Endpoint; 2],
+    ends: [Told; 2],
+    cookie: u64,
 }
 
 /// What is proven of an end, and its processes.
@@ -94,7 +103,11 @@ impl Surveyor {
                 if seen.joined {
                     told_of.insert((near.local, near.remote));
                 }
-                found.push(([near.local, near.remote], ends));
+                found.push(Found {
+                    addresses: [near.local, near.remote],
+                    ends,
+                    cookie: seen.cookie,
+                });
             }
         }
         Ok(self.name(found))
@@ -149,7 +162,7 @@ impl Surveyor {
     }
 
     /// Adds what the users are called, as far as the name service says so in time.
-    fn name(&self, found: Vec<([Endpoint; 2], [Told; 2])>) -> Vec<Connection> {
+    fn name(&self, found: Vec<Found>) -> Vec<Connection> {
         let end = Instant::now() + NAMES_PATIENCE;
         let user = |uid: u32| UserId::new(uid, self.name_of(uid, end).flatten());
         let who = |(owner, mut token): (Owner, UserToken)| {
@@ -159,11 +172,12 @@ impl Surveyor {
             let process_user = token.process_user().map(|uid| user(uid.as_raw()));
             Who { user: user(owner.uid), process_user, token }
         };
-        let connection = |(addresses, ends): ([Endpoint; 2], [Told; 2])| {
+        let connection = |Found { addresses, ends, cookie }| {
             let [near, far] = ends.map(|told| told.map(who));
             let [at_near, at_far] = addresses.map(|end| SocketAddr::new(end.ip, end.port));
             Connection {
                 ends: [End { address: at_near, who: near }, End { address: at_far, who: far }],
+                cookie,
             }
         };
         found.into_iter().map(connection).collect()

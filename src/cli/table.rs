@@ -29,17 +29,32 @@ impl Cell {
 
 /// One line a connection, in columns; a heading on a terminal.
 pub(super) fn connections(connections: &[Connection], output: &Output) -> String {
-    let heading = HEADINGS.map(|text| Cell { text: text.into(), style: Style::Heading });
-    let mut rows = Vec::with_capacity(connections.len() + 1);
-    if output.is_terminal() {
-        rows.push(heading.to_vec());
-    }
-    rows.extend(connections.iter().map(row));
-    columns(&rows, output)
+    let heading = output.is_terminal().then(heading);
+    let rows: Vec<_> = heading.into_iter().chain(connections.iter().map(row)).collect();
+    columns(&rows, output, usize::MAX)
+}
+
+/// The same with its heading, as much of it as goes onto a screen of so many columns and rows.
+pub(super) fn screen(
+    connections: &[Connection],
+    output: &Output,
+    (width, height): (usize, usize),
+) -> String {
+    let rows = std::iter::once(heading()).chain(connections.iter().map(row));
+    columns(&rows.take(height).collect::<Vec<_>>(), output, width)
+}
+
+/// One connection, without columns.
+pub(super) fn line(connection: &Connection) -> String {
+    row(connection).into_iter().map(|cell| cell.text).collect::<Vec<_>>().join("  ")
+}
+
+fn heading() -> Vec<Cell> {
+    HEADINGS.map(|text| Cell { text: text.into(), style: Style::Heading }).to_vec()
 }
 
 /// The cells of one connection.
-pub(super) fn row(connection: &Connection) -> Vec<Cell> {
+fn row(connection: &Connection) -> Vec<Cell> {
     connection.ends.iter().flat_map(end).collect()
 }
 
@@ -76,7 +91,7 @@ fn command(holder: &Holder) -> String {
     command.map_or_else(|| "?".into(), |command| command.escape_debug().to_string())
 }
 
-fn columns(rows: &[Vec<Cell>], output: &Output) -> String {
+fn columns(rows: &[Vec<Cell>], output: &Output, most: usize) -> String {
     let mut widths: Vec<usize> = Vec::new();
     for row in rows {
         widths.resize(widths.len().max(row.len()), 0);
@@ -86,11 +101,18 @@ fn columns(rows: &[Vec<Cell>], output: &Output) -> String {
     }
     let mut text = String::new();
     for row in rows {
-        let mut pad = 0;
+        let (mut pad, mut left) = (0, most);
         for (cell, width) in row.iter().zip(&widths) {
+            if pad >= left {
+                break;
+            }
+            left -= pad;
             text.extend(std::iter::repeat_n(' ', pad));
-            text += &output.styled(cell.style, &cell.text);
-            pad = width.saturating_sub(cell.text.chars().count()) + GAP;
+            let shown: String = cell.text.chars().take(left).collect();
+            let length = shown.chars().count();
+            text += &output.styled(cell.style, &shown);
+            left -= length;
+            pad = width.saturating_sub(length) + GAP;
         }
         text.push('\n');
     }
@@ -196,7 +218,8 @@ mod tests {
     }
 
     fn of(near: Result<Who, Error>, far: Result<Who, Error>) -> Connection {
-        Connection { ends: [end("127.0.0.1:80", near), end("127.0.0.1:40000", far)] }
+        let ends = [end("127.0.0.1:80", near), end("127.0.0.1:40000", far)];
+        Connection { ends, cookie: 1 }
     }
 
     #[test]
@@ -213,10 +236,21 @@ mod tests {
     }
 
     #[test]
+    fn a_screen_shows_no_more_than_it_has_room_for() {
+        let all = vec![of(named(1000, "alice", "curl"), named(26, "postgres", "postgres")); 9];
+        for (width, height) in [(1, 1), (15, 3), (30, 5), (200, 99)] {
+            let text = screen(&all, &Output::plain(), (width, height));
+            assert_eq!(text.lines().count(), height.min(10));
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{width}: {text}");
+        }
+    }
+
+    #[test]
     fn what_others_chose_does_not_reach_the_terminal_as_it_is() {
         let hostile = of(named(1000, "\x1b[2J", "\x1b]0;x\x07\n"), named(1, "a", "b"));
         for text in [
             connections(std::slice::from_ref(&hostile), &Output::plain()),
+            line(&hostile),
             details(&hostile, &Output::plain()),
         ] {
             let control = text.chars().filter(|one| one.is_control() && *one != '\n').count();

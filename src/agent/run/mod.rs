@@ -29,6 +29,11 @@ use super::privileges::{self, Work};
 use super::server::{self, Setup};
 use super::stop;
 
+/// What stands on the command line, for completions and manual pages.
+pub(crate) fn command() -> clap::Command {
+    <Arguments as clap::CommandFactory>::command()
+}
+
 /// How long work that blocks may hold the end of the program.
 const LAST_WORK: Duration = Duration::from_secs(1);
 

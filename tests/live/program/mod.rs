@@ -1,8 +1,10 @@
 //! The program `partner`, about connections of real processes of real users.
 
+mod assets;
 mod doctor;
 mod list;
 mod policy;
+mod watch;
 mod who;
 
 use std::fs::File;
@@ -17,7 +19,7 @@ use serde_json::Value;
 use super::Test;
 
 pub(crate) fn tests() -> Vec<Test> {
-    [doctor::TESTS, list::TESTS, policy::TESTS, who::TESTS].concat()
+    [assets::TESTS, doctor::TESTS, list::TESTS, policy::TESTS, watch::TESTS, who::TESTS].concat()
 }
 
 /// What a run of the program came to.
@@ -35,6 +37,15 @@ fn partner(uid: u32, arguments: &[&str]) -> Ran {
 
 /// The same with an environment that `prepare` changes.
 fn partner_with(uid: u32, arguments: &[&str], prepare: impl FnOnce(&mut Command)) -> Ran {
+    let (_program, mut command) = program(uid, arguments);
+    prepare(&mut command);
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { status: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// The command, which can be started as long as the file lives.
+fn program(uid: u32, arguments: &[&str]) -> (File, Command) {
     // By way of a descriptor, since the user may not be allowed to walk the path.
     let program = File::open(env!("CARGO_BIN_EXE_partner")).unwrap();
     rustix::io::fcntl_setfd(&program, FdFlags::empty()).unwrap();
@@ -43,10 +54,7 @@ fn partner_with(uid: u32, arguments: &[&str], prepare: impl FnOnce(&mut Command)
     for name in ["PARTNER_INFO_POLICY", "PARTNER_INFO_AGENT", "NO_COLOR"] {
         command.env_remove(name);
     }
-    prepare(&mut command);
-    let output = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { status: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    (program, command)
 }
 
 impl Ran {
