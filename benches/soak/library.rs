@@ -137,6 +137,8 @@ pub fn play(agent: &str) {
     let runtime = runtime();
     let builder = Stack::builder().agent(agent).account_names(NoNames).connections(REMEMBERED);
     let stack = builder.build();
+    // What is made for the first token that the agent does not tell stays, too.
+    stack.prepare_tokens();
     let listeners: Vec<_> = LANES
         .iter()
         .map(|lane| {

@@ -4,8 +4,10 @@ use std::fs;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// `VmRSS`, in KiB.
+    /// `VmRSS`, in KiB: with the pages of the program's file, which the kernel loads and drops.
     pub resident: u64,
+    /// `RssAnon`, in KiB: what the process has made itself.
+    pub anonymous: u64,
     pub threads: u64,
     pub descriptors: usize,
 }
@@ -19,6 +21,7 @@ impl Status {
         };
         Self {
             resident: field("VmRSS:"),
+            anonymous: field("RssAnon:"),
             threads: field("Threads:"),
             descriptors: fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors").count(),
         }
