@@ -23,6 +23,10 @@ const MOST_ASKED: u8 = 8;
 /// What an agent sends at most before anything of it is read.
 const MOST_PACKETS: usize = 16;
 
+/// How long a descriptor may be open at most after it was closed here: another program that looks through
+/// `/proc/<pid>/fd` has it too for a moment.
+const PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+
 /// The first byte says how many questions are asked. What follows are packets, each with its length
 /// in two bytes before it; where the first bit of the length is set, a descriptor is passed along.
 /// Returns whether a question was answered.
@@ -73,8 +77,8 @@ pub fn check_answer_packets(data: &[u8]) -> bool {
     // Nothing that the agent passed is kept.
     drop((jobs, connection, agent, passed));
     let mut end = [PollFd::new(&ours, PollFlags::IN)];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    assert_eq!(poll(&mut end, Some(&now)), Ok(1), "a descriptor is open still");
+    let closed = rustix::io::retry_on_intr(|| poll(&mut end, Some(&PATIENCE)));
+    assert_eq!(closed, Ok(1), "a descriptor is open still");
     answered
 }
 
