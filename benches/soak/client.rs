@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -16,17 +16,31 @@ use crate::{KEPT, LANES, Lane, OUT};
 /// One connection in so many is reset at once.
 pub const LEAVES: u64 = 25;
 
+/// Whom nobody has closed by then nobody has taken: the queue of a listener was full.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Connections that a listener keeps: those of some seconds.
+const BACKLOG: u32 = 1_024;
+
 #[derive(Default)]
 struct Count {
     made: AtomicU64,
     left: AtomicU64,
+    forgotten: AtomicU64,
+}
+
+/// Listens, with a queue for moments at which the machine has other things to do.
+pub fn listen(at: &str) -> TcpListener {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_reuseaddr(true).expect("set SO_REUSEADDR");
+    socket.bind(at.parse().expect("an address")).expect("bind");
+    socket.listen(BACKLOG).expect("listen")
 }
 
 pub fn play(lane: &Lane) {
     let runtime = runtime();
     if lane.user == LANES[0].user {
         runtime.block_on(async {
-            tokio::spawn(accept(TcpListener::bind(OUT.0).await.expect("listen")));
+            tokio::spawn(accept(listen(OUT.0)));
         });
     }
     let at: SocketAddr = lane.at.parse().expect("an address");
@@ -57,9 +71,9 @@ pub fn play(lane: &Lane) {
                 stop.store(true, Ordering::Relaxed);
                 runtime.block_on(task).expect("it ends");
                 kept.clear();
-                let [made, left] =
-                    [&count.made, &count.left].map(|count| count.swap(0, Ordering::Relaxed));
-                say_words(&format!("{made} {left}"));
+                let [made, left, forgotten] = [&count.made, &count.left, &count.forgotten]
+                    .map(|count| count.swap(0, Ordering::Relaxed));
+                say_words(&format!("{made} {left} {forgotten}"));
             }
             other => panic!("no such command: {other}"),
         }
@@ -114,7 +128,9 @@ async fn one(at: SocketAddr, leaves: bool, count: Arc<Count>) {
         return;
     }
     // Until the other end has asked, and closes.
-    let _ = stream.read(&mut [0]).await;
+    if tokio::time::timeout(PATIENCE, stream.read(&mut [0])).await.is_err() {
+        count.forgotten.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// Takes what the library connects, and closes when it does.

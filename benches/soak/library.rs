@@ -12,7 +12,7 @@ use partner_info::{AccountNames, Error, PartnerInfo, PartnerRequest, Stack, User
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::client::{runtime, ticks};
+use crate::client::{listen, runtime, ticks};
 use crate::common::actor::{say, say_words, told};
 use crate::support::counting;
 use crate::{KEPT, LANES, Lane, OUT};
@@ -142,8 +142,8 @@ pub fn play(agent: &str) {
     let listeners: Vec<_> = LANES
         .iter()
         .map(|lane| {
-            let listener =
-                runtime.block_on(async { TcpListener::bind(lane.at).await.expect("listen") });
+            let _guard = runtime.enter();
+            let listener = listen(lane.at);
             stack.set_partner_info(&listener, PartnerRequest::USER_ID).expect("set");
             Arc::new(listener)
         })

@@ -75,6 +75,17 @@ pub const KEPT: (usize, u32) = (32, 60);
 /// In the environment of the program once it is alone.
 const ALONE: &str = "PARTNER_INFO_BENCH_ALONE";
 
+/// What clients have done.
+#[derive(Default)]
+pub struct Clients {
+    /// Connections.
+    pub made: u64,
+    /// Of these reset at once.
+    pub left: u64,
+    /// Of these not closed by the library in time.
+    pub forgotten: u64,
+}
+
 /// How long the load runs before what is there when idle is looked at for the first time.
 const WARM_UP: Duration = Duration::from_secs(5);
 /// What is idle comes to rest within this time.
@@ -177,7 +188,7 @@ impl Stage {
         println!("gets a second on {} kept connections: {}\n", KEPT.0 * LANES.len(), KEPT.1);
         self.begin();
         std::thread::sleep(WARM_UP);
-        let (_, left_before) = self.end();
+        let warm_up = self.end();
         let before = self.idle(None);
 
         let every = Duration::from_secs(if time < LONG { 1 } else { 10 });
@@ -188,11 +199,13 @@ impl Stage {
             std::thread::sleep((began + next).saturating_duration_since(Instant::now()));
             record.add(self.sample());
         }
-        let (made, left) = self.end();
+        let mut clients = self.end();
         let lasted = began.elapsed();
         let after = self.idle(Some(before));
         let counts = library::Counts::of(&self.library.ask_words("counts"));
-        record.verdict(lasted, &counts, (made, left + left_before), (before, after))
+        // Those of the warm-up were refused, too.
+        clients.left += warm_up.left;
+        record.verdict(lasted, &counts, &clients, (before, after))
     }
 
     fn begin(&mut self) {
@@ -206,19 +219,21 @@ impl Stage {
         }
     }
 
-    /// How many connections the clients have made since they began, and how many they left early.
-    fn end(&mut self) -> (u64, u64) {
+    /// What the clients have done since they began.
+    fn end(&mut self) -> Clients {
         self.library.ask("stop-out");
-        let (mut made, mut left) = (0, 0);
+        let mut all = Clients::default();
         for client in &mut self.clients {
             let words = client.ask_words("end");
-            made += words[0].parse::<u64>().expect("a number");
-            left += words[1].parse::<u64>().expect("a number");
+            let number = |at: usize| words[at].parse::<u64>().expect("a number");
+            all.made += number(0);
+            all.left += number(1);
+            all.forgotten += number(2);
         }
         // Those that were reset before they were accepted are taken from the listeners, too.
         std::thread::sleep(Duration::from_millis(500));
         self.library.ask("end");
-        (made, left)
+        all
     }
 
     /// Descriptors of what is idle, once they are `as_before` or have had time enough.

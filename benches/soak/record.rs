@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::LANES;
 use crate::library::Counts;
 use crate::support::status::Status;
+use crate::{Clients, LANES};
 
 /// One look at all processes.
 pub struct Sample {
@@ -105,7 +105,7 @@ impl Record {
         &self,
         lasted: Duration,
         counts: &Counts,
-        (made, left): (u64, u64),
+        clients: &Clients,
         (before, after): (Idle, Idle),
     ) -> bool {
         let mut all = true;
@@ -128,10 +128,13 @@ impl Record {
         println!("| descriptors, idle after | {after:?} | {} |", holds(before == after));
         let rate: u32 = LANES.iter().map(|lane| lane.rate).sum();
         let planned = f64::from(rate) * lasted.as_secs_f64();
-        let reached = made as f64 / planned;
+        let Clients { made, left, forgotten } = clients;
+        let reached = *made as f64 / planned;
         println!("| connections made to the library | {made} | |");
         println!("| of the planned rate | {:.1} % | {} |", reached * 100.0, holds(reached > 0.95));
         println!("| left by the client at once | {left} | |");
+        let few = holds(forgotten * 1_000 <= *made);
+        println!("| not closed within 30 s | {forgotten} | {few} |");
         println!(
             "| answers, warm-up included | {} | {} |",
             counts.answers,
@@ -151,8 +154,8 @@ impl Record {
         let refused = counts.refused();
         println!(
             "| more refusals than clients that left | {} | {} |",
-            refused.saturating_sub(left),
-            holds(refused <= left)
+            refused.saturating_sub(*left),
+            holds(refused <= *left)
         );
         println!(
             "\n{}",

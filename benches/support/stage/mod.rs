@@ -17,10 +17,17 @@ pub struct Folder(PathBuf);
 impl Folder {
     pub fn new() -> Self {
         static LAST: AtomicU32 = AtomicU32::new(0);
-        let last = LAST.fetch_add(1, Ordering::Relaxed);
-        let name = format!("partnerd-bench-{}-{last}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir(&folder).expect("a folder");
+        let folder = loop {
+            let last = LAST.fetch_add(1, Ordering::Relaxed);
+            let name = format!("partnerd-bench-{}-{last}", std::process::id());
+            let folder = std::env::temp_dir().join(name);
+            match fs::create_dir(&folder) {
+                Ok(()) => break folder,
+                // A process of another pid namespace may have the same number.
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => panic!("a folder in {}: {error}", std::env::temp_dir().display()),
+            }
+        };
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("its mode");
         Self(folder)
     }
