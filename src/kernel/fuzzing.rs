@@ -1,10 +1,10 @@
 //! What must hold for any datagram that claims to be the kernel's.
 
-use super::Endpoint;
 use super::conntrack::{self, Reply, Translation};
 use super::netlink::{self, Header};
 use super::route::{self, Place};
 use super::sock_diag::{self, Answer, Entry};
+use super::{Endpoint, dump};
 
 /// The header of every netlink message.
 const HEADER: usize = 16;
@@ -14,6 +14,7 @@ const CUT_EVERYWHERE: usize = 512;
 /// Reads `data` as a reply to each of the questions that are asked. Returns whether it is one.
 pub fn check_netlink(data: &[u8]) -> bool {
     check_attributes(data);
+    check_list(data);
     let said = said_length(data);
     let Some(seq) = said.and_then(|_| netlink::array(data, 8)).map(u32::from_ne_bytes) else {
         assert_eq!(Header::split(data), None, "a message of fewer bytes than it says");
@@ -127,6 +128,28 @@ fn check_cuts(message: &[u8]) {
         assert!(sock_diag::decode(cut).is_err(), "a socket from {} of {end} bytes", cut.len());
         assert_eq!(route::decode(cut), None, "a place from {} of {end} bytes", cut.len());
         assert_eq!(track(cut), None, "a connection from {} of {end} bytes", cut.len());
+    }
+}
+
+/// A list has no more sockets than bytes for them, and with fewer bytes no others: each by itself is what
+/// an exact lookup would have said.
+fn check_list(bytes: &[u8]) {
+    let Some(seq) = netlink::array(bytes, 8).map(u32::from_ne_bytes) else { return };
+    let list = |bytes| {
+        let mut sockets = Vec::new();
+        (dump::decode(bytes, seq, &mut sockets), sockets)
+    };
+    let (end, sockets) = list(bytes);
+    assert!(sockets.len() <= bytes.len() / sock_diag::REQUEST_LEN, "{end:?}");
+    if let Some(cut) = bytes.len().checked_sub(1).and_then(|end| bytes.get(..end)) {
+        let (_, fewer) = list(cut);
+        assert!(sockets.starts_with(&fewer), "other sockets from fewer bytes");
+    }
+    if let (Ok((_, Answer::Found(first))), Some(listed)) =
+        (sock_diag::decode(bytes), sockets.first())
+        && said_length(bytes).is_some()
+    {
+        assert_eq!(first, *listed);
     }
 }
 

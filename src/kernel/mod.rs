@@ -9,7 +9,10 @@ use std::net::{IpAddr, SocketAddr};
 #[cfg(all(feature = "agent", target_os = "linux", not(partner_info_other_platform)))]
 pub(crate) mod across;
 pub(crate) mod conntrack;
-#[cfg(all(feature = "agent", target_os = "linux", not(partner_info_other_platform)))]
+#[cfg_attr(
+    not(feature = "agent"),
+    allow(dead_code, reason = "the program `partner` asks for lists")
+)]
 pub(crate) mod dump;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;

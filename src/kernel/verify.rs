@@ -145,6 +145,7 @@ impl Verification {
 
     /// One about a socket of somebody else, as the table has shown it a moment before. There is no
     /// descriptor to examine: what the table does not show again is no longer the connection.
+    #[cfg(feature = "agent")]
     pub(crate) fn of_entry(entry: &Entry, trust: Trust) -> Self {
         let &Entry { local, remote, device, cookie, .. } = entry;
         // A link-local address means something only on an interface, to which its socket is bound.
