@@ -26,6 +26,8 @@ const NAMES_PATIENCE: Duration = Duration::from_secs(1);
 const NAMES: Limits = Limits { age: Duration::from_secs(60), names: 4_096 };
 /// How often a connection is looked at whose ends change hands meanwhile.
 const TRIES: u32 = 3;
+/// So many sockets are looked for one by one.
+const FEW: usize = 4;
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// One connection of which at least one end is in this stack.
@@ -94,6 +96,11 @@ impl Surveyor {
         near.sort_by_key(|entry| {
             (entry.local.port, entry.local.ip, entry.remote.port, entry.remote.ip)
         });
+        if near.len() > FEW {
+            // A search stops reading a process where it finds the socket, and remembers what it has
+            // read to the end.
+            self.finder.warm();
+        }
         for near in near {
             // From its other end it is the same connection.
             if told_of.contains(&(near.remote, near.local)) {
