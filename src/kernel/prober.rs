@@ -26,6 +26,9 @@ pub(crate) struct Prober {
 #[derive(Debug)]
 struct Naming {
     route: Netlink,
+    /// Of the last message: each has its own, so that a reply that nobody took in the last time is not
+    /// taken for the one that is waited for now (H25).
+    seq: u32,
 }
 
 impl Prober {
@@ -34,13 +37,13 @@ impl Prober {
     pub(crate) fn new() -> Result<Self, Errno> {
         let v4 = Program::load(&sequence::instructions(Family::V4))?;
         let v6 = Program::load(&sequence::instructions(Family::V6))?;
-        Ok(Self { naming: Mutex::new(Naming { route: Netlink::route()? }), v4, v6 })
+        Ok(Self { naming: Mutex::new(Naming { route: Netlink::route()?, seq: 0 }), v4, v6 })
     }
 
     /// The number by which [`look`](Self::look) knows a namespace. It keeps it as long as it lives.
     pub(crate) fn number(&self, namespace: BorrowedFd<'_>) -> Result<u32, Errno> {
         // What was left half-way is found out by its sequence number.
-        let naming = self.naming.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut naming = self.naming.lock().unwrap_or_else(PoisonError::into_inner);
         naming.number(namespace)
     }
 
@@ -80,20 +83,19 @@ impl Prober {
 }
 
 impl Naming {
-    fn number(&self, namespace: BorrowedFd<'_>) -> Result<u32, Errno> {
-        const NEW: u32 = 1;
-        const GET: u32 = 2;
-
+    fn number(&mut self, namespace: BorrowedFd<'_>) -> Result<u32, Errno> {
         let fd = namespace.as_raw_fd().unsigned_abs();
         // One that has a number already keeps it.
-        if let Some(number) = self.get(fd, GET)? {
+        if let Some(number) = self.get(fd)? {
             return Ok(number);
         }
-        self.route.send(&nsid::encode_new(fd, NEW))?;
-        self.get(fd, GET)?.ok_or(Errno(errno::ENOENT))
+        let seq = self.next();
+        self.route.send(&nsid::encode_new(fd, seq))?;
+        self.get(fd)?.ok_or(Errno(errno::ENOENT))
     }
 
-    fn get(&self, fd: u32, seq: u32) -> Result<Option<u32>, Errno> {
+    fn get(&mut self, fd: u32) -> Result<Option<u32>, Errno> {
+        let seq = self.next();
         self.route.send(&nsid::encode_get(fd, seq))?;
         let mut buffer = [0; DATAGRAM];
         for _ in 0..STALE {
@@ -105,5 +107,32 @@ impl Naming {
             }
         }
         Err(Errno(errno::EAGAIN))
+    }
+
+    fn next(&mut self) -> u32 {
+        self.seq = self.seq.wrapping_add(1);
+        self.seq
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+    use crate::kernel::sys::namespace;
+
+    #[test]
+    #[ignore = "needs root, to make network namespaces"]
+    fn h25_a_reply_that_nobody_took_in_is_no_other_namespace_s_number() {
+        let mut naming = Naming { route: Netlink::route().unwrap(), seq: 0 };
+        let [one, two] = [(), ()].map(|()| namespace::new().unwrap());
+        let [first, second] = [&one, &two].map(|it| naming.number(it.as_fd()).unwrap());
+        assert_ne!(first, second);
+        // A question whose reply is left there, as after an error.
+        let fd = one.as_fd().as_raw_fd().unsigned_abs();
+        let seq = naming.next();
+        naming.route.send(&nsid::encode_get(fd, seq)).unwrap();
+        assert_eq!(naming.number(two.as_fd()), Ok(second));
     }
 }
