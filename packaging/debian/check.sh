@@ -30,6 +30,20 @@ for file in etc/partner-info/partnerd.toml usr/share/man/man1/partner.1.gz \
 done
 expect test -L "$root/etc/systemd/system/sockets.target.wants/partnerd.socket"
 
+# The stranger of docs/debian.md: the page's own policy, and its commands.
+awk '/^```toml/ { inside = 1; next } /^```/ { if (inside) exit } inside' docs/debian.md \
+    >"$root/etc/partner-info/policy.toml"
+expect inside partner policy test --user root
+expect inside runuser -u root -- partner list
+for command in "partner policy test --user nobody" "runuser -u nobody -- partner list"; do
+    status=0
+    # shellcheck disable=SC2086
+    inside $command >/dev/null 2>"$root/said" || status=$?
+    [ "$status" = 1 ] || { echo "status $status, and not 1, in the clean root: $command" >&2; exit 1; }
+done
+expect grep -qi 'authorized' "$root/said"
+rm "$root/etc/partner-info/policy.toml"
+
 # What an administrator changed stays, over an upgrade as well.
 echo '# kept' >>"$root/etc/partner-info/partnerd.toml"
 inside dpkg --install /package.deb
