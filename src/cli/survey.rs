@@ -143,7 +143,9 @@ impl Surveyor {
         candidates: &Candidates,
         near: &Entry,
     ) -> Result<Option<(Seen, [Told; 2])>, Failed> {
-        for _ in 0..TRIES {
+        let changed = || Error::unidentified(Reason::ConnectionChanged);
+        let mut tries = 0;
+        loop {
             let Some(seen) = self.survey.look(candidates, near).map_err(failed)? else {
                 return Ok(None);
             };
@@ -154,8 +156,11 @@ impl Surveyor {
             if Some(seen) == self.survey.look(candidates, near).map_err(failed)? {
                 return Ok(Some((seen, ends)));
             }
+            tries += 1;
+            if tries == TRIES {
+                return Ok(Some((seen, [Err(changed()), Err(changed())])));
+            }
         }
-        Ok(None)
     }
 
     fn token(&self, owner: Owner) -> Result<UserToken, Error> {
