@@ -16,6 +16,7 @@ crate::harness::tests![
     #[nft]
     h06_who_only_tries_to_connect_is_no_connection,
     h09_an_end_that_is_bound_to_a_device_is_named,
+    h09_the_same_addresses_on_two_links_are_not_taken_for_each_other,
     h10_mapped_addresses_are_the_same_connection,
     h11_an_end_that_nobody_has_accepted_is_nobody_yet,
     h12_the_owner_and_the_process_are_both_told,
@@ -144,31 +145,65 @@ fn h09_an_end_that_is_bound_to_a_device_is_named() {
     let idle = super::super::support::Namespace::new();
     idle.cable("cable0", "cable1");
     run("ip addr add 10.1.0.1/24 dev cable0");
-    for at in [address("127.0.0.1:8080"), address("10.1.0.1:8080")] {
-        let devices =
-            [(None, None), (Some("lo"), None), (None, Some("lo")), (Some("lo"), Some("lo"))];
-        for (of_server, of_client) in devices {
-            if !at.ip().is_loopback() && of_server.is_some() != of_client.is_some() {
-                continue;
+    let table = [
+        ("127.0.0.1:8080", None, Some("lo")),
+        ("127.0.0.1:8080", Some("lo"), None),
+        ("127.0.0.1:8080", Some("lo"), Some("lo")),
+        ("10.1.0.1:8080", None, Some("cable0")),
+        ("10.1.0.1:8080", Some("cable0"), None),
+        ("10.1.0.1:8080", Some("cable0"), Some("cable0")),
+    ];
+    for (at, of_server, of_client) in table {
+        let at = address(at);
+        let (server, client) = (Puppet::new(1000), Puppet::new(1001));
+        let (listener, near) = (server.tcp(at), client.tcp(at));
+        for (socket, device) in [(&listener, of_server), (&near, of_client)] {
+            if let Some(device) = device {
+                socket.must(&format!("device {device}"));
             }
-            let (server, client) = (Puppet::new(1000), Puppet::new(1001));
-            let listener = server.tcp(at);
-            let far = client.tcp(at);
-            for (socket, device) in [(&listener, of_server), (&far, of_client)] {
-                if let Some(device) = device {
-                    socket.must(&format!("device {device}"));
-                }
-            }
-            listener.bind(at);
-            listener.must("listen");
-            if far.connect(at).is_err() {
-                continue;
-            }
-            let _accepted = listener.accept();
-            let (ends, status) = who(at, far.local());
-            assert_eq!(ends, ["user 1000", "user 1001"], "{at} {of_server:?} {of_client:?}");
-            assert_eq!(status, Some(0));
         }
+        listener.bind(at);
+        listener.must("listen");
+        near.connect(at).unwrap();
+        let _far = listener.accept();
+        let (ends, status) = who(at, near.local());
+        assert_eq!(ends, ["user 1000", "user 1001"], "{at} {of_server:?} {of_client:?}");
+        assert_eq!(status, Some(0));
+    }
+}
+
+/// Two interfaces with the same link-local address: the addresses alone do not tell which is whose.
+fn h09_the_same_addresses_on_two_links_are_not_taken_for_each_other() {
+    let idle = super::super::support::Namespace::new();
+    for (index, link) in ["cable0", "cable2"].into_iter().enumerate() {
+        idle.cable(link, &format!("far{index}"));
+        run(&format!("ip addr add fe80::7/64 dev {link} nodad"));
+    }
+    let at = |link: &str, port: u16| {
+        let table = std::fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap();
+        let line = table.lines().find(|line| line.ends_with(link)).unwrap();
+        let here = u32::from_str_radix(line.split_whitespace().nth(1).unwrap(), 16).unwrap();
+        address(&format!("[fe80::7%{here}]:{port}"))
+    };
+    let server = Puppet::new(1000);
+    let mut held = Vec::new();
+    for (link, uid) in [("cable0", 1001), ("cable2", 1002)] {
+        let client = Puppet::new(uid);
+        let listener = server.listen(at(link, 8080));
+        let near = client.connect_from(at(link, 20_000), at(link, 8080)).id().to_owned();
+        let far = listener.accept().id().to_owned();
+        held.push((client, near, far));
+    }
+    let ran = partner(0, &["who", "8080", "--json"]);
+    assert_eq!(ran.status, Some(1), "{ran:?}");
+    let json = ran.json();
+    let connections = json["connections"].as_array().unwrap();
+    assert_eq!(connections.len(), 4, "{json}");
+    for connection in connections {
+        let mut ends = [0, 1].map(|index| said(&connection["ends"][index]));
+        ends.sort_unstable();
+        assert_eq!(ends[0], "not-established", "{connection}");
+        assert!(["user 1000", "user 1001", "user 1002"].contains(&&*ends[1]), "{connection}");
     }
 }
 
