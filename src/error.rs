@@ -48,6 +48,20 @@ enum Repr {
 
 /// What kind of failure an [`Error`] is, with the errno of the z/OS manuals.
 ///
+/// ```
+/// # use std::net::{TcpListener, TcpStream};
+/// use partner_info::{ErrorKind, prelude::*};
+///
+/// # let listener = TcpListener::bind("127.0.0.1:0")?;
+/// # let client = TcpStream::connect(listener.local_addr()?)?;
+/// # let (server, _) = listener.accept()?;
+/// let error = server.try_get_partner_info(PartnerRequest::USER_ID).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::NotRequested);
+/// assert_eq!(error.kind().as_str(), "not-requested");
+/// assert!(error.to_string().starts_with("not requested: a get without waiting needs"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
 /// Source: *z/OS Communications Server: IP Programmer's Guide*, SIOCGPARTNERINFO and
 /// SIOCSPARTNERINFO.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,6 +104,23 @@ pub enum ErrorKind {
 /// Why no trustworthy answer exists, for [`ErrorKind::Unidentified`].
 ///
 /// Each of them means *unknown*. None of them is evidence for, or against, any user.
+///
+/// ```
+/// # use std::net::{TcpListener, TcpStream};
+/// # use std::time::Duration;
+/// use partner_info::{ErrorKind, Reason, prelude::*};
+///
+/// # let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let client = TcpStream::connect(listener.local_addr()?)?;
+/// let (server, _) = listener.accept()?;
+/// drop(client);
+/// let timeout = Duration::from_secs(1);
+/// let error = server.get_partner_info_blocking(PartnerRequest::USER_ID, timeout).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Unidentified);
+/// assert_eq!(error.reason(), Some(Reason::PartnerGone));
+/// assert_eq!(Reason::PartnerGone.as_str(), "partner-gone");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
@@ -171,6 +202,19 @@ impl Error {
     }
 
     /// The kind of this failure.
+    ///
+    /// ```
+    /// use std::net::UdpSocket;
+    ///
+    /// use partner_info::{ErrorKind, PartnerRequest, Stack};
+    ///
+    /// let socket = UdpSocket::bind("127.0.0.1:0")?;
+    /// let request = PartnerRequest::USER_ID;
+    /// let error = Stack::current().set_partner_info(&socket, request).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::NotTcp);
+    /// assert_eq!(error.reason(), None);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match &self.repr {
@@ -199,6 +243,19 @@ impl Error {
 
     /// The errno of this failure, in this platform's number, as
     /// [`io::Error::raw_os_error`] has it; `None` on a platform without errno values.
+    ///
+    /// ```
+    /// # use std::net::{TcpListener, TcpStream};
+    /// use partner_info::prelude::*;
+    ///
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = TcpStream::connect(listener.local_addr()?)?;
+    /// # let (server, _) = listener.accept()?;
+    /// let error = server.try_get_partner_info(PartnerRequest::USER_ID).unwrap_err();
+    /// assert_eq!(error.raw_os_error(), Some(libc::EAGAIN)); // nothing was set
+    /// assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::WouldBlock);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     #[doc(alias = "errno")]
     pub fn raw_os_error(&self) -> Option<i32> {

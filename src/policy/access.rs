@@ -8,6 +8,16 @@ use std::str::FromStr;
 /// For the partner's credentials only one step counts: [`Read`](Access::Read) and above authorize,
 /// [`None`](Access::None) does not. The levels above READ are accepted because access lists
 /// carried over from RACF hold them; they grant no more than READ here.
+///
+/// ```
+/// use partner_info::policy::Access;
+///
+/// let access: Access = "update".parse()?;
+/// assert_eq!(access, Access::Update);
+/// assert!(access.authorizes());
+/// assert!(!Access::None.authorizes());
+/// # Ok::<(), partner_info::policy::UnknownAccess>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Access {
@@ -25,6 +35,14 @@ pub enum Access {
 
 impl Access {
     /// Every level, lowest first.
+    ///
+    /// ```
+    /// use partner_info::policy::Access;
+    ///
+    /// let words = Access::ALL.map(Access::as_str);
+    /// assert_eq!(words, ["NONE", "READ", "UPDATE", "CONTROL", "ALTER"]);
+    /// assert!(Access::ALL.is_sorted());
+    /// ```
     pub const ALL: [Access; 5] =
         [Access::None, Access::Read, Access::Update, Access::Control, Access::Alter];
 
@@ -73,6 +91,13 @@ impl FromStr for Access {
 }
 
 /// The word is not one of the five access levels; write one of them.
+///
+/// ```
+/// use partner_info::policy::Access;
+///
+/// let error = "EXECUTE".parse::<Access>().unwrap_err();
+/// assert_eq!(error.to_string(), "an access level is NONE, READ, UPDATE, CONTROL or ALTER");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownAccess(());
 

@@ -17,6 +17,19 @@ const NO_ID: u32 = u32::MAX;
 ///
 /// The overflow uid 65534 and the uid 4294967295 stand for accounts that could not be told; a
 /// caller with one of them has an unknown user, whatever name goes with it.
+///
+/// ```
+/// use partner_info::policy::{Caller, Group};
+///
+/// let groups = [Group::new(100).named("users"), Group::new(2000)];
+/// let alice = Caller::new(1000).named("alice").in_groups(&groups);
+/// assert_eq!((alice.uid(), alice.user()), (1000, Some("alice")));
+/// assert_eq!(alice.groups().map(<[_]>::len), Some(2));
+///
+/// let root = Caller::new(0);
+/// assert_eq!((root.user(), root.groups()), (None, None)); // not known
+/// assert!(!root.is_privileged()); // nobody said so
+/// ```
 #[derive(Clone, Debug)]
 pub struct Caller<'a> {
     uid: u32,
@@ -54,6 +67,17 @@ impl<'a> Caller<'a> {
     ///
     /// This is not concluded from the uid here, because uid 0 of another user namespace is not
     /// privileged in this one.
+    ///
+    /// ```
+    /// use partner_info::policy::{Caller, PartnerStack, Policy};
+    ///
+    /// let policy = Policy::parse("policy.toml", "")?; // no profiles
+    /// let resource = policy.resource("web1")?;
+    /// let decide = |caller| policy.decide(&caller, &resource, PartnerStack::Own).is_authorized();
+    /// assert!(decide(Caller::new(1000).privileged(true)));
+    /// assert!(!decide(Caller::new(0)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn privileged(mut self, privileged: bool) -> Self {
         self.privileged = privileged;
@@ -62,6 +86,24 @@ impl<'a> Caller<'a> {
 
     /// With a uid that this user namespace cannot map, where the kernel's overflow uid is not the
     /// usual 65534.
+    ///
+    /// ```
+    /// use partner_info::policy::{Caller, PartnerStack, Policy};
+    ///
+    /// let text = r#"
+    /// [[profile]]
+    /// name = "EZB.IOCTL.*.*.PARTNERINFO"
+    /// [[profile.permit]]
+    /// uid = 99
+    /// access = "READ"
+    /// "#;
+    /// let policy = Policy::parse("policy.toml", text)?;
+    /// let resource = policy.resource("web1")?;
+    /// let decide = |caller| policy.decide(&caller, &resource, PartnerStack::Own);
+    /// assert!(decide(Caller::new(99)).is_authorized());
+    /// assert!(!decide(Caller::new(99).unmapped()).is_authorized()); // anybody
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn unmapped(mut self) -> Self {
         self.mapped = false;
@@ -103,6 +145,14 @@ impl<'a> Caller<'a> {
 ///
 /// The overflow gid 65534 and the gid 4294967295 stand for groups that could not be told, whatever
 /// name goes with them.
+///
+/// ```
+/// use partner_info::policy::Group;
+///
+/// let users = Group::new(100).named("users");
+/// assert_eq!((users.gid(), users.name()), (100, Some("users")));
+/// assert_eq!(Group::new(100).named("").name(), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Group<'a> {
     gid: u32,

@@ -9,6 +9,17 @@ use super::resource::Resource;
 use super::text::quoted;
 
 /// Where the partner is, as far as authorization is concerned.
+///
+/// ```
+/// use partner_info::policy::{Caller, PartnerStack, Policy};
+///
+/// let policy = Policy::embedded();
+/// let resource = policy.resource("web1")?;
+/// let alice = Caller::new(1000);
+/// assert!(policy.decide(&alice, &resource, PartnerStack::Own).is_authorized());
+/// assert!(!policy.decide(&alice, &resource, PartnerStack::Other).is_authorized());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PartnerStack {
@@ -21,6 +32,18 @@ pub enum PartnerStack {
 /// The answer of [`Policy::decide`](super::Policy::decide): authorized or not, and why.
 ///
 /// [`Display`](fmt::Display) tells the rule. To act on it, take [`into_result`](Self::into_result).
+///
+/// ```
+/// use partner_info::policy::{Caller, PartnerStack, Policy, RuleKind};
+///
+/// let policy = Policy::parse("policy.toml", "")?; // no profiles
+/// let resource = policy.resource("web1")?;
+/// let decision = policy.decide(&Caller::new(1000), &resource, PartnerStack::Own);
+/// assert!(!decision.is_authorized());
+/// assert_eq!(decision.rule().kind(), RuleKind::NoProfile);
+/// assert_eq!(decision.to_string(), "no profile matches (policy.toml)");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "a decision that nobody looks at guards nothing"]
 pub struct Decision {
@@ -73,6 +96,18 @@ impl fmt::Display for Decision {
 ///
 /// It speaks of one caller and one place of the partner; whoever takes it as an argument compares
 /// both with what is being asked for.
+///
+/// ```
+/// use partner_info::policy::{Caller, PartnerStack, Policy, RuleKind};
+///
+/// let policy = Policy::embedded();
+/// let resource = policy.resource("web1")?;
+/// let decision = policy.decide(&Caller::new(1000), &resource, PartnerStack::Own);
+/// let authorized = decision.into_result()?;
+/// assert_eq!((authorized.uid(), authorized.stack()), (1000, PartnerStack::Own));
+/// assert_eq!(authorized.rule().kind(), RuleKind::OwnStack);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Authorized {
     uid: u32,
@@ -99,6 +134,24 @@ impl Authorized {
 }
 
 /// A caller is not authorized: who asked, for what, and which rule decided.
+///
+/// ```
+/// use partner_info::policy::{Caller, PartnerStack, Policy};
+///
+/// let policy = Policy::embedded();
+/// let resource = policy.resource("web1")?;
+/// let alice = Caller::new(1000).named("alice");
+/// let decision = policy.decide(&alice, &resource, PartnerStack::Other);
+/// let refusal = decision.into_result().unwrap_err();
+/// assert_eq!((refusal.uid(), refusal.user()), (1000, Some("alice")));
+/// assert_eq!(refusal.resource(), &resource);
+/// assert_eq!(
+///     refusal.to_string(),
+///     "uid 1000 (\"alice\") is not authorized for EZB.IOCTL.WEB1.TCPIP.PARTNERINFO: no policy \
+///      file, partner not in the caller's own stack"
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Refusal {
     uid: u32,
@@ -147,6 +200,27 @@ impl std::error::Error for Refusal {}
 ///
 /// [`Display`](fmt::Display) tells all of it on one line, such as
 /// `permit user alice READ in profile EZB.IOCTL.*.*.PARTNERINFO (policy.toml:12)`.
+///
+/// ```
+/// use partner_info::policy::{Access, Caller, PartnerStack, Policy, RuleKind};
+///
+/// let text = r#"
+/// [[profile]]
+/// name = "EZB.IOCTL.*.*.PARTNERINFO"
+/// [[profile.permit]]
+/// user = "mallory"
+/// access = "NONE"
+/// "#;
+/// let policy = Policy::parse("policy.toml", text)?;
+/// let mallory = Caller::new(1001).named("mallory").in_groups(&[]);
+/// let decision = policy.decide(&mallory, &policy.resource("web1")?, PartnerStack::Own);
+/// let rule = decision.rule();
+/// assert_eq!(rule.kind(), RuleKind::Permit);
+/// assert_eq!((rule.file(), rule.line()), (Some("policy.toml"), Some(5)));
+/// assert_eq!(rule.profile().map(|profile| profile.name()), Some("EZB.IOCTL.*.*.PARTNERINFO"));
+/// assert_eq!(rule.permit().map(|permit| permit.access()), Some(Access::None));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct DecidingRule(pub(crate) Ground);
 
@@ -164,6 +238,25 @@ pub(crate) enum Ground {
 }
 
 /// The kind of a [`DecidingRule`].
+///
+/// ```
+/// use partner_info::policy::{Caller, PartnerStack, Policy, RuleKind};
+///
+/// let text = r#"
+/// [[profile]]
+/// name = "EZB.IOCTL.*.*.PARTNERINFO"
+/// uacc = "READ"
+/// [[profile.permit]]
+/// group = "guests"
+/// access = "NONE"
+/// "#;
+/// let policy = Policy::parse("policy.toml", text)?;
+/// let resource = policy.resource("web1")?;
+/// let kind = |caller| policy.decide(&caller, &resource, PartnerStack::Own).rule().kind();
+/// assert_eq!(kind(Caller::new(1000).in_groups(&[])), RuleKind::UniversalAccess);
+/// assert_eq!(kind(Caller::new(1000)), RuleKind::MayApply); // perhaps a guest: refused
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RuleKind {

@@ -37,6 +37,14 @@ pub struct SecurityDomain(Arc<str>);
 
 impl SecurityDomain {
     /// The name as it was written.
+    ///
+    /// ```
+    /// use partner_info::SecurityDomain;
+    ///
+    /// let domain: SecurityDomain = "Prod.Example".parse()?;
+    /// assert_eq!(domain.as_str(), "Prod.Example");
+    /// # Ok::<(), partner_info::policy::SecurityDomainError>(())
+    /// ```
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -110,6 +118,14 @@ impl TryFrom<String> for SecurityDomain {
 }
 
 /// Why a text is no security domain name; each message says what to write instead.
+///
+/// ```
+/// use partner_info::policy::{SecurityDomain, SecurityDomainError};
+///
+/// let error = SecurityDomain::try_from("").unwrap_err();
+/// assert_eq!(error, SecurityDomainError::Length { characters: 0 });
+/// assert_eq!(error.to_string(), "a security domain name has 1 to 255 characters, not 0");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SecurityDomainError {

@@ -58,6 +58,14 @@ impl PolicyError {
     }
 
     /// What stands there instead, fit to show: one line, nothing that does not print.
+    ///
+    /// ```
+    /// use partner_info::policy::Policy;
+    ///
+    /// let error = Policy::parse("policy.toml", "stack = \"TCP IP\"").unwrap_err();
+    /// assert_eq!((error.file(), error.line(), error.column()), ("policy.toml", 1, 9));
+    /// assert_eq!(error.found(), "\"TCP IP\"");
+    /// ```
     pub fn found(&self) -> &str {
         &self.found
     }
@@ -86,6 +94,15 @@ impl std::error::Error for PolicyError {}
 macro_rules! rules {
     ($($rule:ident $code:literal, $expected:literal, $remedy:literal;)*) => {
         /// A rule of the policy file. Its documentation is what the rule asks for.
+        ///
+        /// ```
+        /// use partner_info::policy::PolicyRule;
+        ///
+        /// let rule = PolicyRule::DuplicatePermit;
+        /// assert_eq!(rule.code(), "duplicate-permit");
+        /// assert_eq!(rule.remedy(), "keep one of the two permits");
+        /// assert!(PolicyRule::ALL.contains(&rule));
+        /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum PolicyRule {

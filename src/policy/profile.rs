@@ -9,6 +9,25 @@ use super::resource::Resource;
 use super::specificity::Specificity;
 
 /// One profile of a policy, for showing it; deciding is [`Policy::decide`](super::Policy::decide).
+///
+/// ```
+/// use partner_info::policy::{Access, Policy};
+///
+/// let text = r#"
+/// [[profile]]
+/// name = "EZB.IOCTL.WEB%.*.PARTNERINFO"
+/// "#;
+/// let policy = Policy::parse("policy.toml", text)?;
+/// for profile in policy.profiles() {
+///     assert_eq!((profile.name(), profile.line()), ("EZB.IOCTL.WEB%.*.PARTNERINFO", 3));
+///     assert!(!profile.is_discrete());
+///     assert!(profile.matches(&policy.resource("web1")?));
+///     assert!(!profile.matches(&policy.resource("web10")?));
+///     assert_eq!(profile.universal_access(), Access::None);
+/// }
+/// # assert_eq!(policy.profiles().len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Profile {
     pub(crate) name: ProfileName,
@@ -47,6 +66,26 @@ impl Profile {
     }
 
     /// The entries, users before groups, each in the order of their names and then numbers.
+    ///
+    /// ```
+    /// use partner_info::policy::Policy;
+    ///
+    /// let text = r#"
+    /// [[profile]]
+    /// name = "EZB.IOCTL.*.*.PARTNERINFO"
+    /// [[profile.permit]]
+    /// group = "operators"
+    /// access = "READ"
+    /// [[profile.permit]]
+    /// user = "mallory"
+    /// access = "NONE"
+    /// "#;
+    /// let policy = Policy::parse("policy.toml", text)?;
+    /// let permits = policy.profiles().flat_map(|profile| profile.permits());
+    /// let shown: Vec<_> = permits.map(|permit| permit.to_string()).collect();
+    /// assert_eq!(shown, ["permit user mallory NONE", "permit group operators READ"]);
+    /// # Ok::<(), partner_info::policy::PolicyError>(())
+    /// ```
     pub fn permits(&self) -> impl ExactSizeIterator<Item = &Permit> {
         self.permits.iter().map(AsRef::as_ref)
     }
@@ -57,6 +96,23 @@ impl Profile {
 }
 
 /// One entry of a profile's access list.
+///
+/// ```
+/// use partner_info::policy::{Access, Policy, Subject};
+///
+/// let text = r#"
+/// [[profile]]
+/// name = "EZB.IOCTL.*.*.PARTNERINFO"
+/// [[profile.permit]]
+/// uid = 1000
+/// access = "READ"
+/// "#;
+/// let policy = Policy::parse("policy.toml", text)?;
+/// let permit = policy.profiles().flat_map(|profile| profile.permits()).next().unwrap();
+/// assert!(matches!(permit.subject(), Subject::Uid(1000)));
+/// assert_eq!((permit.access(), permit.line()), (Access::Read, 5));
+/// # Ok::<(), partner_info::policy::PolicyError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Permit {
     pub(crate) subject: Subject,
@@ -88,6 +144,13 @@ impl fmt::Display for Permit {
 }
 
 /// For whom an entry of an access list is.
+///
+/// ```
+/// use partner_info::policy::Subject;
+///
+/// assert_eq!(Subject::User("alice".into()).to_string(), "user alice");
+/// assert_eq!(Subject::Gid(2000).to_string(), "gid 2000");
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Subject {

@@ -17,6 +17,14 @@ const MAX_CHARACTERS: usize = 255;
 /// A `*` or `%` in it is that character and nothing more: wildcards live in profiles only.
 ///
 /// Get the one to decide about from [`Policy::resource`](super::Policy::resource).
+///
+/// ```
+/// use partner_info::policy::Resource;
+///
+/// let resource: Resource = "ezb.ioctl.web1.tcpip.partnerinfo".parse()?;
+/// assert_eq!(resource.as_str(), "EZB.IOCTL.WEB1.TCPIP.PARTNERINFO");
+/// # Ok::<(), partner_info::policy::ResourceError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Resource(Box<str>);
 
@@ -72,6 +80,13 @@ impl FromStr for Resource {
 /// A host, stack or resource name from which no resource can be made.
 ///
 /// Give the host a name of ASCII letters, digits and hyphens (`hostnamectl set-hostname`).
+///
+/// ```
+/// use partner_info::policy::Resource;
+///
+/// let error = "EZB..PARTNERINFO".parse::<Resource>().unwrap_err();
+/// assert!(error.to_string().starts_with("no resource name can be made of \"EZB..PARTNERINFO\""));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceError {
     /// The name in quotes, with everything that does not print escaped.

@@ -18,6 +18,28 @@ use crate::policy::Policy;
 use crate::token::HolderSearch;
 
 /// Makes a [`Stack`].
+///
+/// ```
+/// # use std::net::{TcpListener, TcpStream};
+/// use std::time::Duration;
+///
+/// use partner_info::policy::Policy;
+/// use partner_info::{PartnerRequest, Stack};
+///
+/// let stack = Stack::builder()
+///     .connections(1_000)
+///     .name_patience(Duration::from_millis(100))
+///     .policy(Policy::embedded())
+///     .build();
+/// # let listener = TcpListener::bind("127.0.0.1:0")?;
+/// # let client = TcpStream::connect(listener.local_addr()?)?;
+/// # let (server, _) = listener.accept()?;
+/// let request = PartnerRequest::USER_ID;
+/// let partner = stack.get_partner_info_blocking(&server, request, Duration::from_secs(1))?;
+/// assert!(partner.user().is_some());
+/// assert_eq!(stack.remembered_connections(), 1);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[must_use]
 #[derive(Clone)]
 pub struct StackBuilder {
@@ -70,6 +92,16 @@ impl StackBuilder {
 
     /// How long an account name is believed; one minute unless said otherwise. A renamed account
     /// shows its old name for that long.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use partner_info::Stack;
+    ///
+    /// // Few accounts, seldom renamed.
+    /// let stack = Stack::builder().names(100).name_age(Duration::from_secs(600)).build();
+    /// # let _ = stack;
+    /// ```
     pub fn name_age(mut self, age: Duration) -> Self {
         self.name_age = age;
         self
@@ -84,6 +116,32 @@ impl StackBuilder {
 
     /// Where account names come from, also the caller's own where the policy asks for them; the
     /// system's name service unless said otherwise.
+    ///
+    /// ```
+    /// # use std::net::{TcpListener, TcpStream};
+    /// use std::{io, time::Duration};
+    ///
+    /// use partner_info::{AccountNames, PartnerRequest, Stack};
+    ///
+    /// struct Numbered;
+    ///
+    /// impl AccountNames for Numbered {
+    ///     fn name_of(&self, uid: u32) -> io::Result<Option<String>> {
+    ///         Ok(Some(format!("user-{uid}")))
+    ///     }
+    /// }
+    ///
+    /// let patience = Duration::from_secs(10);
+    /// let stack = Stack::builder().account_names(Numbered).name_patience(patience).build();
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = TcpStream::connect(listener.local_addr()?)?;
+    /// # let (server, _) = listener.accept()?;
+    /// let request = PartnerRequest::USER_ID;
+    /// let partner = stack.get_partner_info_blocking(&server, request, patience)?;
+    /// let user = partner.user().unwrap();
+    /// assert_eq!(user.name(), Some(format!("user-{}", user.uid()).as_str()));
+    /// # Ok::<(), io::Error>(())
+    /// ```
     pub fn account_names(mut self, source: impl AccountNames) -> Self {
         self.account_names = Arc::new(source);
         self
@@ -95,6 +153,21 @@ impl StackBuilder {
     /// A partner on another host has the name that its host tells all the same, and whether an account
     /// has the number ([`TokenFlags::undefined_user`](crate::token::TokenFlags::undefined_user)) is not known. The
     /// caller's own names are looked up where the policy asks for them.
+    ///
+    /// ```
+    /// # use std::net::{TcpListener, TcpStream};
+    /// # use std::time::Duration;
+    /// use partner_info::{PartnerRequest, Stack};
+    ///
+    /// let stack = Stack::builder().without_names().build();
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = TcpStream::connect(listener.local_addr()?)?;
+    /// # let (server, _) = listener.accept()?;
+    /// let request = PartnerRequest::USER_ID;
+    /// let partner = stack.get_partner_info_blocking(&server, request, Duration::from_secs(1))?;
+    /// assert!(partner.user().is_some_and(|user| user.name().is_none()));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn without_names(mut self) -> Self {
         self.names_partners = false;
         self
@@ -103,6 +176,21 @@ impl StackBuilder {
     /// Who is asked; the kernel and the agent unless said otherwise. The kernel is asked first, in
     /// whatever order they are given. With nobody to ask, every get is
     /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported).
+    ///
+    /// ```
+    /// # use std::net::{TcpListener, TcpStream};
+    /// # use std::time::Duration;
+    /// use partner_info::{ErrorKind, PartnerRequest, Stack};
+    ///
+    /// let stack = Stack::builder().resolvers([]).build(); // nobody to ask
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = TcpStream::connect(listener.local_addr()?)?;
+    /// # let (server, _) = listener.accept()?;
+    /// let (request, timeout) = (PartnerRequest::USER_ID, Duration::from_secs(1));
+    /// let error = stack.get_partner_info_blocking(&server, request, timeout).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Unsupported);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn resolvers(mut self, resolvers: impl IntoIterator<Item = Resolver>) -> Self {
         self.resolvers = resolvers.into_iter().collect();
         self
@@ -114,6 +202,21 @@ impl StackBuilder {
     ///
     /// An agent is believed that runs as root, as this process's own user, or as the owner of the
     /// socket's folder where nobody else can write there: anybody can listen on some path.
+    ///
+    /// ```
+    /// # use std::net::{TcpListener, TcpStream};
+    /// # use std::time::Duration;
+    /// use partner_info::{PartnerRequest, Stack};
+    ///
+    /// let stack = Stack::builder().agent("/nonexistent/partnerd.sock").build();
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = TcpStream::connect(listener.local_addr()?)?;
+    /// # let (server, _) = listener.accept()?;
+    /// // In this network namespace the kernel's answer stands.
+    /// let request = PartnerRequest::USER_ID;
+    /// assert!(stack.get_partner_info_blocking(&server, request, Duration::from_secs(1)).is_ok());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn agent(mut self, socket: impl Into<PathBuf>) -> Self {
         self.agent = Some(socket.into());
         self
@@ -126,6 +229,14 @@ impl StackBuilder {
     /// With `true` **you vouch that no rule of this network namespace redirects local connections
     /// to the ports in question**. Where one does, a local user can be taken for another. A process
     /// with `CAP_NET_ADMIN` sees the truth and needs no trust.
+    ///
+    /// ```
+    /// use partner_info::Stack;
+    ///
+    /// // As `nft list ruleset` shows, nothing redirects to our ports.
+    /// let stack = Stack::builder().trust_hidden_translation(true).build();
+    /// # let _ = stack;
+    /// ```
     pub fn trust_hidden_translation(mut self, trust: bool) -> Self {
         self.trust_hidden_translation = trust;
         self
@@ -133,6 +244,21 @@ impl StackBuilder {
 
     /// How far to look for the processes that hold a partner's socket, for its token;
     /// [`HolderSearch::All`] unless said otherwise.
+    ///
+    /// ```
+    /// # use std::net::{TcpListener, TcpStream};
+    /// # use std::time::Duration;
+    /// use partner_info::{HolderSearch, PartnerRequest, Stack};
+    ///
+    /// let stack = Stack::builder().holder_search(HolderSearch::First).build();
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = TcpStream::connect(listener.local_addr()?)?;
+    /// # let (server, _) = listener.accept()?;
+    /// let request = PartnerRequest::UTOKEN;
+    /// let partner = stack.get_partner_info_blocking(&server, request, Duration::from_secs(9))?;
+    /// assert_eq!(partner.token().map(|token| token.holders().len()), Some(1));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn holder_search(mut self, search: HolderSearch) -> Self {
         self.holder_search = search;
         self
@@ -144,6 +270,16 @@ impl StackBuilder {
     /// is what the environment variable `PARTNER_INFO_POLICY` names, except in a set-id program;
     /// else `/etc/partner-info/policy.toml`, if it is there; else the embedded default is in force,
     /// [`Policy::embedded`].
+    ///
+    /// ```
+    /// use partner_info::Stack;
+    /// use partner_info::policy::Policy;
+    ///
+    /// let stack = Stack::builder().policy(Policy::parse("built in", "stack = \"BLUE\"")?).build();
+    /// assert!(stack.resource()?.as_str().ends_with(".BLUE.PARTNERINFO"));
+    /// assert_eq!(stack.policy_status().file(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = Some(Source::Given(policy));
         self
@@ -157,6 +293,18 @@ impl StackBuilder {
     /// everything that needs authorization is
     /// [`NotAuthorized`](crate::ErrorKind::NotAuthorized), for everybody: so the stack is made in
     /// any case. [`Stack::policy_status`] tells.
+    ///
+    /// ```
+    /// use partner_info::Stack;
+    ///
+    /// let path = std::env::temp_dir().join(format!("blue-{}.toml", std::process::id()));
+    /// std::fs::write(&path, "stack = \"BLUE\"")?;
+    /// let stack = Stack::builder().policy_file(&path).build();
+    /// assert!(stack.resource()?.as_str().ends_with(".BLUE.PARTNERINFO"));
+    /// assert!(stack.policy_status().fault().is_none());
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn policy_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.policy = Some(Source::File(path.into()));
         self

@@ -87,6 +87,20 @@ struct Inner {
 }
 
 /// Who is asked about a partner.
+///
+/// ```
+/// # use std::net::{TcpListener, TcpStream};
+/// # use std::time::Duration;
+/// use partner_info::{PartnerRequest, Resolver, Stack};
+///
+/// let stack = Stack::builder().resolvers([Resolver::Kernel]).build(); // never an agent
+/// # let listener = TcpListener::bind("127.0.0.1:0")?;
+/// # let client = TcpStream::connect(listener.local_addr()?)?;
+/// # let (server, _) = listener.accept()?;
+/// let request = PartnerRequest::USER_ID;
+/// assert!(stack.get_partner_info_blocking(&server, request, Duration::from_secs(1)).is_ok());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Resolver {
@@ -108,6 +122,19 @@ impl Stack {
 
     /// The stack that the extension traits use: the one given to
     /// [`make_default`](Self::make_default), else one with the defaults, made on first use.
+    ///
+    /// ```
+    /// # use std::net::{TcpListener, TcpStream};
+    /// # use std::time::Duration;
+    /// use partner_info::{Stack, prelude::*};
+    ///
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = TcpStream::connect(listener.local_addr()?)?;
+    /// # let (server, _) = listener.accept()?;
+    /// server.get_partner_info_blocking(PartnerRequest::USER_ID, Duration::from_secs(1))?;
+    /// assert_eq!(Stack::current().remembered_connections(), 1);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn current() -> &'static Self {
         DEFAULT.get_or_init(|| Self::builder().build())
@@ -119,6 +146,16 @@ impl Stack {
     ///
     /// Gives the stack back where the process has a default already: call this before the first
     /// lookup.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use partner_info::Stack;
+    ///
+    /// let stack = Stack::builder().connections(1_000).build();
+    /// assert!(stack.make_default().is_ok());
+    /// assert!(Stack::builder().build().make_default().is_err()); // there is one
+    /// ```
     pub fn make_default(self) -> Result<(), Self> {
         DEFAULT.set(self)
     }
@@ -127,11 +164,33 @@ impl Stack {
     /// question for a token finds them read. Returns at once. For a program that asks for tokens:
     /// once, when it starts. The first [`set_partner_info`](Self::set_partner_info) that asks for
     /// tokens on a listening socket does it by itself.
+    ///
+    /// ```
+    /// use partner_info::Stack;
+    ///
+    /// let stack = Stack::builder().build();
+    /// stack.prepare_tokens(); // in main, before the first client comes
+    /// ```
     pub fn prepare_tokens(&self) {
         self.inner().tokens.prepare();
     }
 
     /// How many connections are remembered now; never more than the builder was told.
+    ///
+    /// ```
+    /// # use std::net::{TcpListener, TcpStream};
+    /// # use std::time::Duration;
+    /// use partner_info::{PartnerRequest, Stack};
+    ///
+    /// let stack = Stack::builder().build();
+    /// assert_eq!(stack.remembered_connections(), 0);
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = TcpStream::connect(listener.local_addr()?)?;
+    /// # let (server, _) = listener.accept()?;
+    /// stack.get_partner_info_blocking(&server, PartnerRequest::USER_ID, Duration::from_secs(1))?;
+    /// assert_eq!(stack.remembered_connections(), 1);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn remembered_connections(&self) -> usize {
         self.inner().table.len()
@@ -149,6 +208,23 @@ impl Stack {
     /// - [`TooLate`](crate::ErrorKind::TooLate): the socket is connected already.
     /// - [`NotTcp`](crate::ErrorKind::NotTcp): the descriptor is not a TCP socket.
     /// - [`Io`](crate::ErrorKind::Io): a system call failed; the message names it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::net::{TcpListener, TcpStream};
+    ///
+    /// use partner_info::{ErrorKind, PartnerRequest, Stack};
+    ///
+    /// let stack = Stack::builder().build();
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// stack.set_partner_info(&listener, PartnerRequest::USER_ID)?;
+    ///
+    /// let client = TcpStream::connect(listener.local_addr()?)?;
+    /// let error = stack.set_partner_info(&client, PartnerRequest::USER_ID).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::TooLate);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[doc(alias = "SIOCSPARTNERINFO")]
     pub fn set_partner_info(
         &self,
@@ -174,6 +250,21 @@ impl Stack {
     /// - [`AlreadyInProgress`](crate::ErrorKind::AlreadyInProgress): a get waits on this connection.
     /// - [`NotConnected`](crate::ErrorKind::NotConnected), [`NotTcp`](crate::ErrorKind::NotTcp),
     ///   [`Unsupported`](crate::ErrorKind::Unsupported), [`Io`](crate::ErrorKind::Io): as they say.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::net::{TcpListener, TcpStream};
+    /// use partner_info::{ErrorKind, PartnerRequest, Stack};
+    ///
+    /// let stack = Stack::builder().build();
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = TcpStream::connect(listener.local_addr()?)?;
+    /// # let (server, _) = listener.accept()?;
+    /// let error = stack.try_get_partner_info(&server, PartnerRequest::USER_ID).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::NotRequested); // nothing was set
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[doc(alias = "SIOCGPARTNERINFO")]
     pub fn try_get_partner_info(
         &self,
@@ -193,6 +284,26 @@ impl Stack {
     /// # Errors
     ///
     /// [`NotTcp`](crate::ErrorKind::NotTcp): the descriptor is not a socket.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::net::{TcpListener, TcpStream};
+    /// # use std::time::Duration;
+    /// use partner_info::{ErrorKind, PartnerRequest, Stack};
+    ///
+    /// let stack = Stack::builder().build();
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = TcpStream::connect(listener.local_addr()?)?;
+    /// # let (server, _) = listener.accept()?;
+    /// let request = PartnerRequest::USER_ID;
+    /// stack.get_partner_info_blocking(&server, request, Duration::from_secs(1))?;
+    /// assert!(stack.try_get_partner_info(&server, request).is_ok()); // saved
+    /// stack.forget_partner(&server)?;
+    /// let error = stack.try_get_partner_info(&server, request).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::NotRequested);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn forget_partner(&self, socket: &impl AsSocket) -> Result<(), Error> {
         self.forget(socket_of(socket))
     }

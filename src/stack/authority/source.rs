@@ -110,6 +110,15 @@ pub(super) fn read(path: &Path, look: Look) -> Read {
 }
 
 /// Why a policy file is not in force as it stands.
+///
+/// ```
+/// use partner_info::{PolicyFileError, Stack};
+///
+/// let stack = Stack::builder().policy_file("/nonexistent/policy.toml").build();
+/// let error = stack.reload_policy().unwrap_err();
+/// assert!(matches!(error, PolicyFileError::Unreadable { .. }));
+/// assert!(error.to_string().contains("the policy file cannot be read"));
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum PolicyFileError {
@@ -157,6 +166,18 @@ impl std::error::Error for PolicyFileError {
 }
 
 /// Which policy is in force.
+///
+/// ```
+/// use partner_info::policy::Policy;
+/// use partner_info::{PolicyInForce, Stack};
+///
+/// let stack = Stack::builder().policy(Policy::parse("built in", "")?).build();
+/// assert_eq!(stack.policy_status().in_force(), PolicyInForce::Given);
+///
+/// let stack = Stack::builder().policy_file("/nonexistent/policy.toml").build();
+/// assert_eq!(stack.policy_status().in_force(), PolicyInForce::Nothing);
+/// # Ok::<(), partner_info::policy::PolicyError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PolicyInForce {
@@ -172,6 +193,17 @@ pub enum PolicyInForce {
 }
 
 /// What [`Stack::policy_status`](crate::Stack::policy_status) tells.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use partner_info::Stack;
+///
+/// let stack = Stack::builder().policy_file("/nonexistent/policy.toml").build();
+/// let status = stack.policy_status();
+/// assert_eq!(status.file(), Some(Path::new("/nonexistent/policy.toml")));
+/// assert!(status.fault().is_some());
+/// ```
 #[derive(Clone, Debug)]
 pub struct PolicyStatus {
     in_force: PolicyInForce,

@@ -96,6 +96,14 @@ impl Stack {
     }
 
     /// This host's security domain, where the policy in force defines one.
+    ///
+    /// ```
+    /// use partner_info::Stack;
+    /// use partner_info::policy::Policy;
+    ///
+    /// let stack = Stack::builder().policy(Policy::embedded()).build();
+    /// assert_eq!(stack.security_domain(), None);
+    /// ```
     #[must_use]
     #[doc(alias = "EZBDOMAIN")]
     pub fn security_domain(&self) -> Option<SecurityDomain> {
@@ -129,6 +137,22 @@ impl Stack {
     ///
     /// [`PolicyFileError`] where the file cannot be read, is no policy, or is gone. The policy that
     /// was in force stays in force; where there was none, nobody is authorized.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use partner_info::{PolicyFileError, PolicyInForce, Stack};
+    ///
+    /// let path = std::env::temp_dir().join(format!("policy-{}.toml", std::process::id()));
+    /// std::fs::write(&path, "")?;
+    /// let stack = Stack::builder().policy_file(&path).build();
+    /// assert!(stack.reload_policy().is_ok());
+    ///
+    /// std::fs::remove_file(&path)?;
+    /// assert!(matches!(stack.reload_policy(), Err(PolicyFileError::Gone { .. })));
+    /// assert_eq!(stack.policy_status().in_force(), PolicyInForce::File); // as it was
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn reload_policy(&self) -> Result<(), PolicyFileError> {
         self.inner().authority.reload()
     }
