@@ -19,6 +19,37 @@ use crate::workers::{self, Workers};
 /// The default is the system's name service, getpwuid_r(3) and getgrgid_r(3). The name of a partner
 /// is for people to read: no lookup decides by it. The names of the *caller* decide where the
 /// policy permits users or groups by name.
+///
+/// # Examples
+///
+/// ```
+/// use std::io;
+/// use std::time::Duration;
+///
+/// use partner_info::prelude::*;
+/// use partner_info::{AccountNames, Stack};
+///
+/// /// Everybody has a name by the number.
+/// struct ByNumber;
+///
+/// impl AccountNames for ByNumber {
+///     fn name_of(&self, uid: u32) -> io::Result<Option<String>> {
+///         Ok(Some(format!("u{uid}")))
+///     }
+/// }
+///
+/// # fn main() -> io::Result<()> {
+/// Stack::builder().account_names(ByNumber).build().make_default().unwrap();
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let client = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// # let (server, _) = listener.accept()?;
+/// let partner =
+///     server.get_partner_info_blocking(PartnerRequest::USER_ID, Duration::from_secs(5))?;
+/// let user = partner.user().unwrap();
+/// assert_eq!(user.name(), Some(format!("u{}", user.uid()).as_str()));
+/// # Ok(())
+/// # }
+/// ```
 pub trait AccountNames: Send + Sync + 'static {
     /// The name of the account with this number, `None` where no account has it.
     ///

@@ -23,6 +23,28 @@ use crate::stack::{Begun, Stack, Waiting, WaitingPoll};
 /// Future of [`get_partner_info`](crate::PartnerStreamExt::get_partner_info).
 ///
 /// Does nothing until polled; the timeout counts from the first poll.
+///
+/// # Examples
+///
+/// ```
+/// use std::pin::pin;
+/// use std::time::Duration;
+///
+/// use futures_core::FusedFuture;
+/// use partner_info::prelude::*;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// # let client = tokio::net::TcpStream::connect(listener.local_addr()?).await?;
+/// # let (server, _) = listener.accept().await?;
+/// let mut get = pin!(server.get_partner_info(PartnerRequest::USER_ID, Duration::from_secs(5)));
+/// assert!(!get.is_terminated());
+/// println!("connected by {}", get.as_mut().await?);
+/// assert!(get.is_terminated());
+/// # Ok(())
+/// # }
+/// ```
 #[pin_project]
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct GetPartnerInfo<'a> {
@@ -118,6 +140,28 @@ impl fmt::Debug for GetPartnerInfo<'_> {
 }
 
 /// Future of [`connect_partner`](crate::PartnerSocketExt::connect_partner).
+///
+/// # Examples
+///
+/// ```
+/// use partner_info::future::ConnectPartner;
+/// use partner_info::prelude::*;
+/// use tokio::net::TcpSocket;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// # let address = listener.local_addr()?;
+/// let socket = TcpSocket::new_v4()?;
+/// socket.set_partner_info(PartnerRequest::USER_ID)?;
+///
+/// // It borrows nothing, so a task can have it.
+/// let connecting: ConnectPartner = socket.connect_partner(address);
+/// let stream = tokio::spawn(connecting).await??;
+/// assert_eq!(stream.peer_addr()?, address);
+/// # Ok(())
+/// # }
+/// ```
 #[pin_project]
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct ConnectPartner {
@@ -161,6 +205,26 @@ impl fmt::Debug for ConnectPartner {
 }
 
 /// Future of [`accept_partner`](crate::PartnerListenerExt::accept_partner).
+///
+/// # Examples
+///
+/// ```
+/// use partner_info::future::AcceptPartner;
+/// use partner_info::prelude::*;
+/// use tokio::net::{TcpListener, TcpStream};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// listener.set_partner_info(PartnerRequest::USER_ID)?;
+///
+/// let accepting: AcceptPartner<'_> = listener.accept_partner();
+/// let connecting = TcpStream::connect(listener.local_addr()?);
+/// let ((_, address), client) = tokio::try_join!(accepting, connecting)?;
+/// assert_eq!(address, client.local_addr()?);
+/// # Ok(())
+/// # }
+/// ```
 #[pin_project]
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 #[derive(Debug)]
@@ -196,6 +260,32 @@ impl FusedFuture for AcceptPartner<'_> {
 }
 
 /// Stream of [`incoming_partners`](crate::PartnerListenerExt::incoming_partners). It never ends.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use futures_util::StreamExt;
+/// use partner_info::prelude::*;
+/// use tokio::net::TcpListener;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// listener.set_partner_info(PartnerRequest::USER_ID)?;
+/// # let client = tokio::net::TcpStream::connect(listener.local_addr()?).await?;
+///
+/// let mut incoming = listener.incoming_partners();
+/// while let Some(stream) = incoming.next().await {
+///     let request = PartnerRequest::USER_ID;
+///     let partner = stream?.get_partner_info(request, Duration::from_secs(5)).await?;
+///     println!("connected by {partner}");
+/// #     break;
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "streams do nothing unless polled"]
 #[derive(Debug)]
 pub struct IncomingPartners<'a> {

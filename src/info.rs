@@ -10,6 +10,16 @@ bitflags::bitflags! {
     ///
     /// Routing information comes with every answer. An empty request asks for it alone and needs
     /// no authorization.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use partner_info::PartnerRequest;
+    ///
+    /// let both = PartnerRequest::USER_ID | PartnerRequest::UTOKEN;
+    /// assert!(both.contains(PartnerRequest::UTOKEN));
+    /// assert!(PartnerRequest::empty().is_empty()); // routing alone
+    /// ```
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct PartnerRequest: u8 {
         /// The partner's user: the owner of its socket. (`PI_REQTYPE_PARTNER_USERID`)
@@ -27,6 +37,23 @@ bitflags::bitflags! {
     /// partner in the same stack is `SAME_CLUSTER | SAME_IMAGE | INTERNAL`.
     ///
     /// Source: *z/OS Communications Server: IP Programmer's Guide*, `SO_CLUSTERCONNTYPE`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use partner_info::{Routing, prelude::*};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = std::net::TcpStream::connect(listener.local_addr()?)?;
+    /// # let (server, _) = listener.accept()?;
+    /// # let wait = std::time::Duration::from_secs(5);
+    /// let partner = server.get_partner_info_blocking(PartnerRequest::empty(), wait)?;
+    /// assert!(partner.routing().contains(Routing::SAME_IMAGE | Routing::INTERNAL));
+    /// assert_eq!(partner.routing().to_string(), "same cluster, same image, internal");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     #[doc(alias = "SO_CLUSTERCONNTYPE")]
     pub struct Routing: u8 {
@@ -76,6 +103,27 @@ impl fmt::Display for Routing {
 /// A user of the partner's host: its number, and its name where an account has that number.
 ///
 /// Two are equal when their numbers are: the name is for people.
+///
+/// # Examples
+///
+/// ```
+/// use partner_info::prelude::*;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let client = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// # let (server, _) = listener.accept()?;
+/// # let wait = std::time::Duration::from_secs(5);
+/// let partner = server.get_partner_info_blocking(PartnerRequest::USER_ID, wait)?;
+/// let user = partner.user().unwrap();
+/// match user.name() {
+///     Some(name) => println!("{name} has the number {}", user.uid()),
+///     None => println!("no name is known of {}", user.uid()),
+/// }
+/// assert!(user.to_string().contains(&user.uid().to_string())); // alice(1000)
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct UserId {
     uid: u32,
@@ -135,6 +183,28 @@ impl fmt::Display for UserId {
 ///
 /// It describes the holder of the partner's socket at one moment between the call of the get that
 /// retrieved it and that get's return. Cloning is cheap.
+///
+/// # Examples
+///
+/// ```
+/// use partner_info::prelude::*;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let client = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// # let (server, _) = listener.accept()?;
+/// # let wait = std::time::Duration::from_secs(5);
+/// let partner = server.get_partner_info_blocking(PartnerRequest::USER_ID, wait)?;
+///
+/// // The other end is this very process.
+/// let myself = rustix::process::geteuid().as_raw();
+/// assert_eq!(partner.user().unwrap().uid(), myself);
+///
+/// // What was not requested is not there.
+/// assert!(partner.token().is_none());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct PartnerInfo {
     found: Credentials,
@@ -179,6 +249,26 @@ impl PartnerInfo {
     ///
     /// It is read together with the token, so it is there only where [`PartnerRequest::UTOKEN`] was
     /// requested, and only where [`UserToken::process_user`] is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use partner_info::prelude::*;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = std::net::TcpStream::connect(listener.local_addr()?)?;
+    /// # let (server, _) = listener.accept()?;
+    /// # let wait = std::time::Duration::from_secs(5);
+    /// let partner = server.get_partner_info_blocking(PartnerRequest::UTOKEN, wait)?;
+    /// if let (Some(process), Some(token)) = (partner.process_user(), partner.token()) {
+    ///     // For the log. To authorize, look at the owner.
+    ///     println!("owner {}, held by a process of {process}", token.user());
+    /// #     assert_eq!(process.uid(), rustix::process::geteuid().as_raw());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn process_user(&self) -> Option<&UserId> {
         if self.has_token() { self.found.process_user.as_ref() } else { None }

@@ -3,6 +3,28 @@
 use std::fmt;
 
 /// The flags of a token. A flag that could not be determined is `None`, never `false`.
+///
+/// # Examples
+///
+/// ```
+/// use partner_info::prelude::*;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let client = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// # let (server, _) = listener.accept()?;
+/// # let wait = std::time::Duration::from_secs(5);
+/// let partner = server.get_partner_info_blocking(PartnerRequest::UTOKEN, wait)?;
+/// let flags = partner.token().unwrap().flags();
+/// assert!(!flags.remote()); // it runs on this image
+/// assert!(!flags.default()); // and its process was found
+///
+/// // `None` is not "no": only `Some(false)` says that no holder is privileged.
+/// let harmless = flags.privileged() == Some(false);
+/// println!("harmless: {harmless}, flags: {flags}");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenFlags {
     privileged: Option<bool>,
@@ -73,6 +95,15 @@ impl fmt::Display for TokenFlags {
 }
 
 /// Why the list of holders in a token may lack one.
+///
+/// # Examples
+///
+/// ```
+/// use partner_info::token::HoldersGap;
+///
+/// assert_eq!(HoldersGap::NoRight.as_str(), "no-right");
+/// assert_eq!(HoldersGap::NoRight.to_string(), "no-right");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HoldersGap {

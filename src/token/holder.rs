@@ -11,6 +11,29 @@ use super::{Capabilities, Gid, Pid, PortOfEntry, SessionType, Uid};
 ///
 /// All fields are of one process, read while it was proven to be the same one and to hold the
 /// socket. A field that could not be read is `None`. Cloning is cheap.
+///
+/// # Examples
+///
+/// ```
+/// use partner_info::prelude::*;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let client = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// # let (server, _) = listener.accept()?;
+/// # let wait = std::time::Duration::from_secs(5);
+/// let partner = server.get_partner_info_blocking(PartnerRequest::UTOKEN, wait)?;
+/// let holder = partner.token().unwrap().holder().unwrap();
+///
+/// // The other end is this very process.
+/// assert_eq!(holder.pid().as_raw(), std::process::id());
+/// assert!(holder.start_ticks() > 0);
+/// if let Some(command) = holder.command() {
+///     println!("held by {}, which calls itself {}", holder.pid(), command.display());
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder(Arc<HolderParts>);
 

@@ -4,6 +4,16 @@ use std::fmt;
 use std::num::NonZeroU32;
 
 /// A numeric user id. `u32::MAX` is the kernel's "no user" and is never a value of this type.
+///
+/// # Examples
+///
+/// ```
+/// use partner_info::token::Uid;
+///
+/// assert_eq!(Uid::new(1000).map(Uid::as_raw), Some(1000));
+/// assert_eq!(Uid::new(u32::MAX), None); // no user
+/// assert!(Uid::new(0).is_some_and(Uid::is_root));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Uid(u32);
 
@@ -31,6 +41,15 @@ impl fmt::Display for Uid {
 }
 
 /// A numeric group id. `u32::MAX` is the kernel's "no group" and is never a value of this type.
+///
+/// # Examples
+///
+/// ```
+/// use partner_info::token::Gid;
+///
+/// assert_eq!(Gid::new(1000).map(Gid::as_raw), Some(1000));
+/// assert_eq!(Gid::new(u32::MAX), None); // no group
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Gid(u32);
 
@@ -53,6 +72,16 @@ impl fmt::Display for Gid {
 }
 
 /// A process id, as the process that asked sees it: in the pid namespace of its `/proc`.
+///
+/// # Examples
+///
+/// ```
+/// use partner_info::token::Pid;
+///
+/// assert_eq!(Pid::new(1).map(Pid::as_raw), Some(1));
+/// assert_eq!(Pid::new(0), None);
+/// assert_eq!(Pid::new(u32::MAX), None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pid(NonZeroU32);
 
@@ -76,6 +105,18 @@ impl fmt::Display for Pid {
 }
 
 /// A set of capabilities, bit *n* being capability number *n* of `capabilities(7)`.
+///
+/// # Examples
+///
+/// ```
+/// use partner_info::token::Capabilities;
+///
+/// const CAP_NET_ADMIN: u8 = 12;
+///
+/// let set = Capabilities::from_bits(1 << CAP_NET_ADMIN);
+/// assert!(set.contains(CAP_NET_ADMIN) && !set.is_empty());
+/// assert_eq!(set.to_string(), "0000000000001000");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Capabilities(u64);
 

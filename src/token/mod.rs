@@ -60,6 +60,28 @@ pub use self::session::{PortClass, PortOfEntry, SessionType};
 ///
 /// There is no public constructor: a token exists only because the kernel, or an agent that asked
 /// its own kernel, answered. Cloning is cheap, the holders are shared.
+///
+/// # Examples
+///
+/// ```
+/// use partner_info::prelude::*;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let client = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// # let (server, _) = listener.accept()?;
+/// # let wait = std::time::Duration::from_secs(5);
+/// let partner = server.get_partner_info_blocking(PartnerRequest::UTOKEN, wait)?;
+/// let token = partner.token().unwrap();
+///
+/// // The other end is this very process.
+/// assert_eq!(token.user().as_raw(), rustix::process::geteuid().as_raw());
+/// assert_eq!(token.pid().unwrap().as_raw(), std::process::id());
+/// assert_eq!(token.executable(), Some(std::env::current_exe()?.as_path()));
+/// println!("{token}");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserToken {
     user: Uid,
@@ -117,6 +139,30 @@ impl UserToken {
     /// Every process that was found to hold the partner's socket, in ascending order of pid.
     ///
     /// Whether there may be others tells [`holders_gap`](Self::holders_gap).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use partner_info::prelude::*;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = std::net::TcpStream::connect(listener.local_addr()?)?;
+    /// # let (server, _) = listener.accept()?;
+    /// # let wait = std::time::Duration::from_secs(5);
+    /// let partner = server.get_partner_info_blocking(PartnerRequest::UTOKEN, wait)?;
+    /// let token = partner.token().unwrap();
+    /// for holder in token.holders() {
+    ///     println!("process {} holds it as descriptor {}", holder.pid(), holder.descriptor());
+    /// }
+    /// if let Some(gap) = token.holders_gap() {
+    ///     println!("there may be others: {gap}");
+    /// }
+    /// # assert_eq!(token.holders_complete(), token.holders_gap().is_none());
+    /// # assert_eq!(token.holders().len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn holders(&self) -> &[Holder] {
         &self.holders
     }
@@ -220,6 +266,26 @@ impl UserToken {
     }
 
     /// The systemd unit, where all holders agree.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use partner_info::prelude::*;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = std::net::TcpStream::connect(listener.local_addr()?)?;
+    /// # let (server, _) = listener.accept()?;
+    /// # let wait = std::time::Duration::from_secs(5);
+    /// let partner = server.get_partner_info_blocking(PartnerRequest::UTOKEN, wait)?;
+    /// let token = partner.token().unwrap();
+    ///
+    /// // A rule that narrows: what is unknown does not fit.
+    /// let is_backup = token.systemd_unit() == Some("backup.service");
+    /// assert!(!is_backup);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn systemd_unit(&self) -> Option<&str> {
         self.agreed(Holder::systemd_unit)
     }

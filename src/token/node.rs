@@ -6,6 +6,25 @@ use std::fmt;
 ///
 /// The boot id tells two runs of one machine apart: a pid and a start time mean the same process
 /// only under the same boot id.
+///
+/// # Examples
+///
+/// ```
+/// use partner_info::prelude::*;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let client = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// # let (server, _) = listener.accept()?;
+/// # let wait = std::time::Duration::from_secs(5);
+/// let partner = server.get_partner_info_blocking(PartnerRequest::UTOKEN, wait)?;
+/// let node = partner.token().unwrap().execution_node();
+/// let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+/// assert_eq!(node.boot_id(), Some(boot_id.trim_end()));
+/// println!("partner on {node}");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ExecutionNode {
     host_name: Option<String>,

@@ -18,6 +18,27 @@ use std::fmt;
 ///
 /// Who controls a control group controls its name: below `user@*.service` a user can make groups
 /// that look like containers.
+///
+/// # Examples
+///
+/// ```
+/// use partner_info::prelude::*;
+/// use partner_info::token::SessionType;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let client = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// # let (server, _) = listener.accept()?;
+/// # let wait = std::time::Duration::from_secs(5);
+/// let partner = server.get_partner_info_blocking(PartnerRequest::UTOKEN, wait)?;
+/// match partner.token().unwrap().session_type() {
+///     SessionType::InteractiveTerminal => println!("somebody at a terminal"),
+///     other => println!("{other}"),
+/// }
+/// assert_eq!(SessionType::SystemService.to_string(), "system-service");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SessionType {
@@ -59,6 +80,15 @@ impl fmt::Display for SessionType {
 }
 
 /// What kind of door a [`PortOfEntry`] is.
+///
+/// # Examples
+///
+/// ```
+/// use partner_info::token::PortClass;
+///
+/// assert_eq!(PortClass::Terminal.as_str(), "terminal");
+/// assert_eq!(PortClass::Unit.to_string(), "unit");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PortClass {
@@ -86,6 +116,25 @@ impl fmt::Display for PortClass {
 
 /// Through which terminal or unit a process came: the controlling terminal if there is one, the
 /// systemd unit otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use partner_info::prelude::*;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let client = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// # let (server, _) = listener.accept()?;
+/// # let wait = std::time::Duration::from_secs(5);
+/// let partner = server.get_partner_info_blocking(PartnerRequest::UTOKEN, wait)?;
+/// if let Some(port) = partner.token().unwrap().port_of_entry() {
+///     assert!(port.to_string().starts_with(port.class().as_str()));
+///     println!("came through {port}"); // terminal:pts/3
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PortOfEntry {
     class: PortClass,

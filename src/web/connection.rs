@@ -18,6 +18,28 @@ use crate::stack::{Begun, Stack};
 ///
 /// A clone is another handle to the same answer. It holds no descriptor, and may outlive the
 /// connection.
+///
+/// # Examples
+///
+/// ```
+/// use partner_info::web::PartnerListener;
+/// use tokio::net::TcpListener;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// # let client = tokio::net::TcpStream::connect(listener.local_addr()?).await?;
+/// let stream = PartnerListener::new(listener).accept().await?;
+/// let partner = stream.partner().clone();
+///
+/// // Every handle has the one answer of the connection.
+/// let answer = partner.get().await?;
+/// assert_eq!(partner.try_get()?, answer);
+/// assert_eq!(stream.partner().get().await?.user(), answer.user());
+/// # assert_eq!(answer.user().unwrap().uid(), rustix::process::geteuid().as_raw());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct ConnectedPartner {
     remote: SocketAddr,

@@ -11,6 +11,40 @@
 //!
 //! With the feature `axum` there is also the extractor `Partner`.
 //!
+//! # Examples
+//!
+//! The three parts, with any service of tower's making:
+//!
+//! ```
+//! use std::convert::Infallible;
+//!
+//! use http::{Request, Response};
+//! use partner_info::web::{AdmitLayer, PartnerListener, Rule};
+//! use tokio::net::{TcpListener, TcpStream};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! let listener = PartnerListener::new(TcpListener::bind("127.0.0.1:0").await?);
+//! let client = TcpStream::connect(listener.local_addr()?).await?;
+//! let stream = listener.accept().await?;
+//!
+//! let myself = rustix::process::geteuid().as_raw();
+//! let service = ServiceBuilder::new()
+//!     .layer(AdmitLayer::new([Rule::user(myself)]))
+//!     .service(service_fn(|_: Request<()>| async {
+//!         Ok::<_, Infallible>(Response::new(String::from("welcome")))
+//!     }));
+//!
+//! // What the server does with each request that comes on this stream.
+//! let mut request = Request::new(());
+//! request.extensions_mut().insert(stream.partner().clone());
+//! let response = service.oneshot(request).await.unwrap();
+//! assert_eq!(response.body(), "welcome");
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # What it is worth
 //!
 //! * **Who is not identified is refused.** So is everybody where there is no rule.

@@ -6,6 +6,16 @@ use http::header::{CONNECTION, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode, Version};
 
 /// Why a request is refused. The name of the reason is all that the partner is told; the log has more.
+///
+/// # Examples
+///
+/// ```
+/// use partner_info::web::Refusal;
+///
+/// assert_eq!(Refusal::NotAdmitted.as_str(), "not-admitted");
+/// assert_eq!(Refusal::NotAdmitted.status(), 403);
+/// assert_eq!(Refusal::NoListener.status(), 500);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -74,6 +84,18 @@ mod sealed {
 }
 
 /// Refuses with 403 and one line of plain text, `refused: not-admitted`.
+///
+/// # Examples
+///
+/// ```
+/// use http::{Response, Version};
+/// use partner_info::web::{Http, Refusal, Refuse};
+///
+/// let response: Response<String> = Http::refuse(Refusal::Unidentified, Version::HTTP_11);
+/// assert_eq!(response.status(), 403);
+/// assert_eq!(response.body(), "refused: unidentified\n");
+/// assert_eq!(response.headers()["connection"], "close");
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Http;
 
@@ -93,6 +115,18 @@ impl<B: From<&'static str>> Refuse<B> for Http {
 
 /// Refuses with the status `PERMISSION_DENIED`, as gRPC has it, or `INTERNAL` where the server is put
 /// together wrongly; the reason's name is its message.
+///
+/// # Examples
+///
+/// ```
+/// use http::{Response, Version};
+/// use partner_info::web::{Grpc, Refusal, Refuse};
+///
+/// let response: Response<String> = Grpc::refuse(Refusal::NotAdmitted, Version::HTTP_2);
+/// assert_eq!(response.status(), 200);
+/// assert_eq!(response.headers()["grpc-status"], "7"); // PERMISSION_DENIED
+/// assert_eq!(response.headers()["grpc-message"], "not-admitted");
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Grpc;
 

@@ -13,6 +13,29 @@ use super::connection::{ConnectedPartner, Retrieving};
 /// [`TcpStream`] that it is.
 ///
 /// Dropping it closes the connection, and ends a retrieval that is under way.
+///
+/// # Examples
+///
+/// ```
+/// use partner_info::web::PartnerListener;
+/// use tokio::io::AsyncReadExt;
+/// use tokio::net::TcpListener;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// # let mut client = tokio::net::TcpStream::connect(listener.local_addr()?).await?;
+/// # tokio::io::AsyncWriteExt::write_all(&mut client, b"hello").await?;
+/// let mut stream = PartnerListener::new(listener).accept().await?;
+/// stream.get_ref().set_nodelay(true)?;
+///
+/// let mut word = [0; 5];
+/// stream.read_exact(&mut word).await?;
+/// assert_eq!(&word, b"hello");
+/// println!("said by {}", stream.partner().get().await?);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct PartnerStream {
     stream: TcpStream,
