@@ -4,15 +4,17 @@
 //! timeout. So threads of our own ask it, a few at most; who wants a name looks whether it is here
 //! and comes again. A name that does not come is absent: the number stands for the user.
 
-use std::collections::HashSet;
-use std::fmt;
+mod kept;
+#[cfg(feature = "tower")]
+mod memberships;
+
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use quick_cache::sync::Cache;
-
-use crate::workers::{self, Workers};
+use self::kept::{Kept, State};
+#[cfg(feature = "tower")]
+pub(crate) use self::memberships::{Groups, Memberships};
 
 /// Where account names come from.
 ///
@@ -158,44 +160,20 @@ pub(crate) struct Limits {
     pub(crate) names: usize,
 }
 
-/// A name service that hangs holds few threads, and few questions wait behind it.
-const WORKERS: workers::Limits = workers::Limits { threads: 2, queue: 1024 };
-/// An error of the name service is believed for no longer than this.
-const ERROR_AGE: Duration = Duration::from_secs(1);
-
 /// Account names with an age.
-pub(crate) struct Accounts {
-    shared: Arc<Shared>,
-    workers: Workers<Account>,
-}
-
-struct Shared {
-    source: Arc<dyn AccountNames>,
-    age: Duration,
-    known: Cache<Account, Known>,
-    /// Asked, or about to be.
-    pending: Mutex<HashSet<Account>>,
-}
-
-#[derive(Clone)]
-struct Known {
-    name: Option<Arc<str>>,
-    until: Option<Instant>,
-}
+#[derive(Debug)]
+pub(crate) struct Accounts(Kept<Account, Option<Arc<str>>>);
 
 impl Accounts {
     pub(crate) fn new(source: Arc<dyn AccountNames>, limits: Limits) -> Self {
-        let shared = Arc::new(Shared {
-            source,
-            age: limits.age,
-            known: Cache::new(limits.names.max(1)),
-            pending: Mutex::default(),
-        });
-        let answering = Arc::clone(&shared);
-        let workers = Workers::new("partner-info-names", WORKERS, move |account| {
-            answering.answer(account);
-        });
-        Self { shared, workers }
+        let ask = move |account| {
+            let name = match account {
+                Account::User(uid) => source.name_of(uid),
+                Account::Group(gid) => source.group_name_of(gid),
+            };
+            Ok(name?.map(Arc::from))
+        };
+        Self(Kept::new("partner-info-names", limits, None, ask))
     }
 
     /// The name of `uid`, where it is here; else the name service is asked, and a later call finds
@@ -210,81 +188,19 @@ impl Accounts {
         match self.of(account, now) {
             known @ Lookup::Known(_) => known,
             other @ (Lookup::Pending | Lookup::Unavailable) => {
-                match self.shared.known.get(&account) {
-                    Some(last) => Lookup::Known(last.name),
-                    None => other,
-                }
+                self.0.last(account).map_or(other, Lookup::Known)
             }
         }
     }
 
     fn of(&self, account: Account, now: Instant) -> Lookup {
-        self.shared.young(account, now).map_or_else(|| self.ask(account, now), Lookup::Known)
-    }
-
-    fn ask(&self, account: Account, now: Instant) -> Lookup {
-        let mut pending = self.shared.pending();
-        if pending.contains(&account) {
-            return Lookup::Pending;
-        }
-        // The answer may have come since it was looked for: a thread puts it there before it
-        // forgets that it was asked.
-        if let Some(name) = self.shared.young(account, now) {
-            return Lookup::Known(name);
-        }
-        match self.workers.give(account) {
-            Ok(()) => {
-                pending.insert(account);
-                Lookup::Pending
-            }
-            Err(_) => Lookup::Unavailable,
+        match self.0.lookup(account, now) {
+            State::Known(name) => Lookup::Known(name),
+            State::Pending => Lookup::Pending,
+            State::Unavailable => Lookup::Unavailable,
         }
     }
 }
-
-impl Shared {
-    fn pending(&self) -> MutexGuard<'_, HashSet<Account>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The answer, where it is here and young enough.
-    fn young(&self, account: Account, now: Instant) -> Option<Option<Arc<str>>> {
-        let known = self.known.get(&account)?;
-        known.until.is_none_or(|until| now < until).then_some(known.name)
-    }
-
-    fn answer(&self, account: Account) {
-        let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match account {
-            Account::User(uid) => self.source.name_of(uid),
-            Account::Group(gid) => self.source.group_name_of(gid),
-        }));
-        let (name, age) = match asked {
-            Ok(Ok(name)) => (name, self.age),
-            Ok(Err(error)) => {
-                tracing::debug!(?account, %error, "the name service failed");
-                (None, self.age.min(ERROR_AGE))
-            }
-            Err(_) => {
-                tracing::warn!(?account, "the source of account names panicked");
-                (None, self.age.min(ERROR_AGE))
-            }
-        };
-        let until = Instant::now().checked_add(age);
-        self.known.insert(account, Known { name: name.map(Arc::from), until });
-        self.pending().remove(&account);
-    }
-}
-
-impl fmt::Debug for Accounts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Accounts").field("known", &self.shared.known.len()).finish_non_exhaustive()
-    }
-}
-
-#[cfg(feature = "tower")]
-mod memberships;
-#[cfg(feature = "tower")]
-pub(crate) use memberships::{Groups, Memberships};
 
 #[cfg(test)]
 mod tests;

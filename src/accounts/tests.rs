@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 
+use super::kept::{ERROR_AGE, WORKERS};
 use super::*;
 
 const LIMITS: Limits = Limits { age: Duration::from_secs(60), names: 8 };
@@ -93,7 +94,7 @@ fn h29_a_name_service_that_hangs_blocks_nobody_and_takes_few_threads() {
     while asked.load(Ordering::SeqCst) == 0 {
         std::thread::yield_now();
     }
-    assert!(accounts.shared.pending().len() <= most);
+    assert!(accounts.0.sizes().0 <= most);
     drop(gate);
 }
 
@@ -118,7 +119,8 @@ fn names_are_bounded() {
         gate.send(Ok(Some(format!("user{uid}")))).unwrap();
         settled(&accounts, uid, Instant::now());
     }
-    assert!(accounts.shared.known.len() <= LIMITS.names, "{}", accounts.shared.known.len());
+    let (_, known) = accounts.0.sizes();
+    assert!(known <= LIMITS.names, "{known}");
 }
 
 #[test]
