@@ -89,19 +89,28 @@ fn h09_both_bound_to_an_interface_are_answered() {
     }
 }
 
-/// Two interfaces with the same link-local address: the tuple alone does not tell them apart.
-fn h09_link_local_addresses_are_answered_on_their_own_link() {
+/// Two links, `cable0` and `cable2`, with the same link-local address.
+pub(crate) fn twin_links() -> Namespace {
     let idle = Namespace::new();
     for (index, link) in ["cable0", "cable2"].into_iter().enumerate() {
         idle.cable(link, &format!("far{index}"));
         run(&format!("ip addr add fe80::7/64 dev {link} nodad"));
     }
-    let at = |link: &str, port: u16| {
-        let table = std::fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap();
-        let line = table.lines().find(|line| line.ends_with(link)).unwrap();
-        let index = u32::from_str_radix(line.split_whitespace().nth(1).unwrap(), 16).unwrap();
-        address(&format!("[fe80::7%{index}]:{port}"))
-    };
+    idle
+}
+
+/// That address, on one of them.
+pub(crate) fn on_twin_link(link: &str, port: u16) -> SocketAddr {
+    let table = std::fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap();
+    let line = table.lines().find(|line| line.ends_with(link)).unwrap();
+    let index = u32::from_str_radix(line.split_whitespace().nth(1).unwrap(), 16).unwrap();
+    address(&format!("[fe80::7%{index}]:{port}"))
+}
+
+/// Two interfaces with the same link-local address: the tuple alone does not tell them apart.
+fn h09_link_local_addresses_are_answered_on_their_own_link() {
+    let _idle = twin_links();
+    let at = on_twin_link;
     let (first, second) = (Puppet::new(1000), Puppet::new(1001));
     let listener_0 = listen(at("cable0", 8080));
     let far_0 = first.connect_from(at("cable0", 20_000), at("cable0", 8080));

@@ -50,7 +50,7 @@ fn at(v6: bool, port: u16) -> SocketAddr {
     super::support::loopbacks(port)[usize::from(v6)]
 }
 
-fn redirect() {
+pub(crate) fn redirect() {
     nft("table inet translate {
            chain output {
              type nat hook output priority -100

@@ -1,5 +1,7 @@
 //! Sandboxes that forbid the question (H26).
 
+use std::collections::BTreeMap;
+
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule,
@@ -49,15 +51,16 @@ fn h26_a_sandbox_that_comes_later_names_nobody_wrongly() {
 
 /// In a puppet: from now on socket(2) refuses netlink sockets with this errno.
 pub(crate) fn refuse_netlink(errno: i32) {
-    let netlink = SeccompCondition::new(
-        0,
-        SeccompCmpArgLen::Dword,
-        SeccompCmpOp::Eq,
-        u64::try_from(libc::AF_NETLINK).unwrap(),
-    );
-    let rules = [(libc::SYS_socket, vec![SeccompRule::new(vec![netlink.unwrap()]).unwrap()])];
+    let netlink = u64::try_from(libc::AF_NETLINK).unwrap();
+    refuse(&[libc::SYS_socket], &argument(SeccompCmpOp::Eq, netlink), errno);
+}
+
+/// In the calling thread, from now on: these system calls fail where their argument is so.
+pub(crate) fn refuse(calls: &[libc::c_long], condition: &SeccompCondition, errno: i32) {
+    let rule = || SeccompRule::new(vec![condition.clone()]).unwrap();
+    let rules: BTreeMap<_, _> = calls.iter().map(|call| (*call, vec![rule()])).collect();
     let filter: BpfProgram = SeccompFilter::new(
-        rules.into_iter().collect(),
+        rules,
         SeccompAction::Allow,
         SeccompAction::Errno(u32::try_from(errno).unwrap()),
         std::env::consts::ARCH.try_into().unwrap(),
@@ -66,4 +69,9 @@ pub(crate) fn refuse_netlink(errno: i32) {
     .try_into()
     .unwrap();
     seccompiler::apply_filter(&filter).unwrap();
+}
+
+/// What the first argument is, beside `value`.
+pub(crate) fn argument(operator: SeccompCmpOp, value: u64) -> SeccompCondition {
+    SeccompCondition::new(0, SeccompCmpArgLen::Dword, operator, value).unwrap()
 }

@@ -1,8 +1,12 @@
 //! Namespaces with a network between them.
 
+use std::net::SocketAddr;
+
+use socket2::Socket;
+
 use super::super::puppet::Puppet;
-use super::super::support::{Namespace, run, sysctl};
-use super::daemon::Partnerd;
+use super::super::support::{Namespace, listen, run, sysctl};
+use super::daemon::{OPEN, Partnerd};
 
 /// A namespace at the other end of a cable whose near end is in the calling thread's namespace.
 /// Here is 10.7.n.1 and fd07:n::1, there 10.7.n.2 and fd07:n::2.
@@ -27,6 +31,15 @@ pub(crate) fn two_stacks(policy: &str) -> (Namespace, Partnerd, Puppet, Puppet) 
     let server = agent.puppet(1000);
     let client = there.run(|| agent.puppet(1001));
     (there, agent, server, client)
+}
+
+/// A listener of the test's own here, for a client (user 1001) there, and an agent that may tell.
+pub(super) fn listening_here() -> (Namespace, Partnerd, Puppet, SocketAddr, Socket) {
+    let there = neighbour(1);
+    let agent = Partnerd::start(OPEN);
+    let client = there.run(|| agent.puppet(1001));
+    let [at, _] = addresses(1, 1, 8080);
+    (there, agent, client, at, listen(at))
 }
 
 /// Two namespaces that share no link, and a router between them here.
@@ -69,7 +82,7 @@ pub(super) fn be_both_hosts(puppet: &Puppet, network: u8) {
 }
 
 /// Addresses of a host in a network, of both families.
-pub(crate) fn addresses(network: u8, host: u8, port: u16) -> [std::net::SocketAddr; 2] {
+pub(crate) fn addresses(network: u8, host: u8, port: u16) -> [SocketAddr; 2] {
     [
         format!("10.7.{network}.{host}:{port}").parse().unwrap(),
         format!("[fd07:{network}::{host}]:{port}").parse().unwrap(),

@@ -13,7 +13,7 @@ use super::super::faults::runtimes::{wait_in, waits};
 use super::super::puppet::connected;
 use super::super::support::{PATIENCE, SHORT, accept, eventually, get, listen, say};
 use super::daemon::{OPEN, Partnerd};
-use super::places::{addresses, neighbour, two_stacks};
+use super::places::{addresses, listening_here, neighbour, two_stacks};
 use super::speaker::{Speaker, USER, question};
 
 crate::harness::tests![
@@ -138,11 +138,7 @@ fn an_agent_that_stands_still_leaves_polls_in_progress() {
 }
 
 fn gets_that_end_with_their_runtime_while_the_agent_stands_still_are_free() {
-    let there = neighbour(1);
-    let agent = Partnerd::start(OPEN);
-    let client = there.run(|| agent.puppet(1001));
-    let [at, _] = addresses(1, 1, 8080);
-    let listener = listen(at);
+    let (_there, agent, client, at, listener) = listening_here();
     let servers: Vec<_> = (0..20)
         .map(|_| {
             client.connect(at);
@@ -173,11 +169,7 @@ fn gets_that_end_with_their_runtime_while_the_agent_stands_still_are_free() {
 }
 
 fn a_caller_without_descriptors_is_answered_when_it_has_some() {
-    let there = neighbour(1);
-    let agent = Partnerd::start(OPEN);
-    let client = there.run(|| agent.puppet(1001));
-    let [at, _] = addresses(1, 1, 8080);
-    let listener = listen(at);
+    let (_there, agent, client, at, listener) = listening_here();
     client.connect(at);
     let server = accept(&listener);
     let (mut short, mut late, mut answered) = (0, 0, 0);

@@ -10,9 +10,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::super::faults::open_numbers;
 use super::super::raw::{borrowed, close_in_use, put_in_place_of};
-use super::super::support::{PATIENCE, accept, get, listen, say};
-use super::daemon::{OPEN, Partnerd};
-use super::places::{addresses, neighbour};
+use super::super::support::{PATIENCE, accept, get, say};
+use super::places::listening_here;
 
 crate::harness::faults::scenes![
     h25_what_stands_in_for_the_connection_to_the_agent_names_nobody_and_stays_open,
@@ -43,11 +42,7 @@ fn answer(number: u8, mut cookie: u64) -> Vec<u8> {
 }
 
 fn h25_what_stands_in_for_the_connection_to_the_agent_names_nobody_and_stays_open() {
-    let there = neighbour(1);
-    let agent = Partnerd::start(OPEN);
-    let client = there.run(|| agent.puppet(1001));
-    let [at, _] = addresses(1, 1, 8080);
-    let listener = listen(at);
+    let (_there, agent, client, at, listener) = listening_here();
     client.connect(at);
     let server = accept(&listener);
     let stack = Stack::builder().agent(agent.socket()).name_patience(Duration::ZERO).build();

@@ -12,6 +12,7 @@ use socket2::Socket;
 
 use super::super::puppet::Puppet;
 use super::super::support::{PATIENCE, accept, connect, fresh, get, listen, loopbacks, say};
+use super::partner;
 
 super::scenes![h15_start_times_are_right_in_a_time_namespace, deadlines_hold_in_a_time_namespace,];
 
@@ -63,11 +64,8 @@ fn h15_start_times_are_right_in_a_time_namespace() {
         return;
     }
     assert_shifted();
-    let [at, _] = loopbacks(8080);
     let before = SystemTime::now();
-    let (listener, client) = (listen(at), Puppet::new(1001));
-    client.connect(at);
-    let server = accept(&listener);
+    let (client, server) = partner();
     let stack = fresh();
     for _ in 0..2 {
         let info = get(&stack, &server, PartnerRequest::all(), PATIENCE).unwrap();

@@ -7,11 +7,12 @@ use std::os::fd::OwnedFd;
 use rustix::net::{AddressFamily, SocketType, netlink, socket, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::super::puppet::Puppet;
 use super::super::raw::{borrowed, close_in_use, put_in_place_of};
 use super::super::support::{
     Namespace, accept, connect, listen, local, loopbacks, peer, sysctl, who,
 };
+
+use super::{partner, partner_at};
 
 super::scenes![
     h25_a_netlink_socket_that_is_closed_is_replaced,
@@ -48,9 +49,7 @@ fn is_bound(own: rustix::net::SocketAddrAny) -> bool {
 
 fn h25_a_netlink_socket_that_is_closed_is_replaced() {
     for at in loopbacks(8080) {
-        let (listener, client) = (listen(at), Puppet::new(1001));
-        client.connect(at);
-        let server = accept(&listener);
+        let (_client, server) = partner_at(at);
         for _ in 0..3 {
             // The next that is opened has its number: a descriptor of the runtime that asks.
             disturbed("closed", &server, close_in_use);
@@ -59,10 +58,7 @@ fn h25_a_netlink_socket_that_is_closed_is_replaced() {
 }
 
 fn h25_what_stands_in_for_the_netlink_socket_names_nobody_and_stays_open() {
-    let [at, _] = loopbacks(8080);
-    let (listener, client) = (listen(at), Puppet::new(1001));
-    client.connect(at);
-    let server = accept(&listener);
+    let (_client, server) = partner();
     for (what, stand_in, _others) in stand_ins(&server) {
         let (mut number, mut before) = (0, None);
         disturbed(what, &server, |netlink| {

@@ -1,20 +1,17 @@
 //! No descriptor, no memory, no room for replies: each is an error that says so, and is over when
 //! its cause is.
 
-use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use partner_info::{Error, ErrorKind, PartnerInfo, Stack, prelude::*};
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule,
-};
+use seccompiler::SeccompCmpOp;
 use socket2::Socket;
 
-use super::super::puppet::Puppet;
-use super::super::support::{PATIENCE, accept, fresh, get, listen, loopbacks, say};
+use super::super::sandbox::{argument, refuse};
+use super::super::support::{PATIENCE, fresh, get, say};
+use super::partner;
 
 super::scenes![
     h25_replies_that_are_lost_each_time_are_an_error_and_then_no_more,
@@ -25,15 +22,6 @@ super::scenes![
 const WHO: PartnerRequest = PartnerRequest::USER_ID;
 const ALL: PartnerRequest = PartnerRequest::all();
 
-/// A connection of user 1001, and the server's end.
-fn partner() -> (Puppet, Socket) {
-    let [at, _] = loopbacks(8080);
-    let (listener, client) = (listen(at), Puppet::new(1001));
-    client.connect(at);
-    let server = accept(&listener);
-    (client, server)
-}
-
 /// Asserts that the system call's own error came, and that the message says more than its number.
 #[track_caller]
 fn assert_io(answer: Result<PartnerInfo, Error>, errno: i32) {
@@ -42,26 +30,6 @@ fn assert_io(answer: Result<PartnerInfo, Error>, errno: i32) {
     let system = std::io::Error::from_raw_os_error(errno).to_string();
     let said = error.to_string();
     assert!(said.ends_with(&system) && said.len() > system.len() + 5, "{said}");
-}
-
-/// In the calling thread, from now on: these system calls fail where their argument is so.
-fn refuse(calls: &[libc::c_long], condition: &SeccompCondition, errno: i32) {
-    let rule = || SeccompRule::new(vec![condition.clone()]).unwrap();
-    let rules: BTreeMap<_, _> = calls.iter().map(|call| (*call, vec![rule()])).collect();
-    let filter: BpfProgram = SeccompFilter::new(
-        rules,
-        SeccompAction::Allow,
-        SeccompAction::Errno(u32::try_from(errno).unwrap()),
-        std::env::consts::ARCH.try_into().unwrap(),
-    )
-    .unwrap()
-    .try_into()
-    .unwrap();
-    seccompiler::apply_filter(&filter).unwrap();
-}
-
-fn argument(operator: SeccompCmpOp, value: u64) -> SeccompCondition {
-    SeccompCondition::new(0, SeccompCmpArgLen::Dword, operator, value).unwrap()
 }
 
 /// The fault holds for descriptors from this number on, so that a crowd of others begins it, and

@@ -11,8 +11,13 @@ mod forks;
 mod names;
 pub(crate) mod runtimes;
 
+use std::net::SocketAddr;
+
+use socket2::Socket;
+
 use super::puppet::Puppet;
 use super::raw::borrowed;
+use super::support::{accept, listen, loopbacks};
 use super::{Scene, Test};
 
 /// In the environment of a scene's process: which one it is.
@@ -88,4 +93,17 @@ pub(crate) fn open_numbers() -> Vec<i32> {
         .into_iter()
         .filter(|number| rustix::io::fcntl_getfd(borrowed(*number)).is_ok())
         .collect()
+}
+
+/// A connection of user 1001, and the server's end.
+fn partner() -> (Puppet, Socket) {
+    let [at, _] = loopbacks(8080);
+    partner_at(at)
+}
+
+fn partner_at(at: SocketAddr) -> (Puppet, Socket) {
+    let (listener, client) = (listen(at), Puppet::new(1001));
+    client.connect(at);
+    let server = accept(&listener);
+    (client, server)
 }

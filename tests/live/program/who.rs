@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use super::super::agent::daemon::gap;
 use super::super::agent::places::{addresses, neighbour};
+use super::super::devices::{on_twin_link, twin_links};
+use super::super::nat::redirect;
 use super::super::puppet::{Puppet, connected};
 use super::super::support::{FIN_WAIT2, SYN_SENT, address, eventually, loopbacks, nft, run, seen};
 use super::{partner, partner_with, pids, said, who, who_as};
@@ -174,17 +176,8 @@ fn h09_an_end_that_is_bound_to_a_device_is_named() {
 
 /// Two interfaces with the same link-local address: the addresses alone do not tell which is whose.
 fn h09_the_same_addresses_on_two_links_are_not_taken_for_each_other() {
-    let idle = super::super::support::Namespace::new();
-    for (index, link) in ["cable0", "cable2"].into_iter().enumerate() {
-        idle.cable(link, &format!("far{index}"));
-        run(&format!("ip addr add fe80::7/64 dev {link} nodad"));
-    }
-    let at = |link: &str, port: u16| {
-        let table = std::fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap();
-        let line = table.lines().find(|line| line.ends_with(link)).unwrap();
-        let here = u32::from_str_radix(line.split_whitespace().nth(1).unwrap(), 16).unwrap();
-        address(&format!("[fe80::7%{here}]:{port}"))
-    };
+    let _idle = twin_links();
+    let at = on_twin_link;
     let server = Puppet::new(1000);
     let mut held = Vec::new();
     for (link, uid) in [("cable0", 1001), ("cable2", 1002)] {
@@ -278,15 +271,6 @@ fn h18_the_end_in_another_namespace_is_nobody() {
         assert!(text.contains("only a program that holds the connection can ask"), "{text}");
         drop(near);
     }
-}
-
-fn redirect() {
-    nft("table inet translate {
-           chain output {
-             type nat hook output priority -100
-             tcp dport 80 redirect to :8080
-           }
-         }\n");
 }
 
 /// The second client has just the addresses that the first one's server sees.
