@@ -44,3 +44,33 @@ pub(super) fn is_still(socket: Socket<'_>, at: Connected) -> Result<(), Error> {
         Err(Error::unidentified(Reason::ConnectionChanged))
     }
 }
+
+/// The connection that a get was begun for, to be held against what it is gone on with.
+#[cfg(feature = "mio")]
+#[derive(Clone, Copy)]
+pub(crate) struct BegunFor(Connected);
+
+#[cfg(feature = "mio")]
+impl BegunFor {
+    pub(crate) fn of(socket: Socket<'_>) -> Result<Self, Error> {
+        connected(socket).map(Self)
+    }
+
+    /// Refuses a socket that is not, or no longer, this connection.
+    pub(crate) fn is_still(self, socket: Socket<'_>) -> Result<(), Error> {
+        is_still(socket, self.0)
+    }
+
+    /// Refuses a socket that is another connection. One that has ended since is none.
+    pub(crate) fn is_no_other(self, socket: Socket<'_>) -> Result<(), Error> {
+        match self.is_still(socket) {
+            Err(error)
+                if error.kind() == ErrorKind::NotConnected
+                    && SocketKey::of(socket)? == self.0.key =>
+            {
+                Ok(())
+            }
+            other => other,
+        }
+    }
+}

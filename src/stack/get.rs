@@ -289,12 +289,6 @@ impl Stack {
 }
 
 impl Waiting {
-    /// Refuses a socket that is not, or no longer, the connection that is waited for.
-    #[cfg(feature = "mio")]
-    pub(crate) fn is_for(&self, socket: Socket<'_>) -> Result<(), Error> {
-        super::connection::is_still(socket, self.connection)
-    }
-
     /// What is to be waited for besides the waker by who has no runtime that takes in what the agent
     /// says.
     pub(crate) fn incoming(&self) -> Option<Incoming> {

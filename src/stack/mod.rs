@@ -20,6 +20,8 @@ use std::time::Duration;
 use authority::Authority;
 pub use authority::{PolicyFileError, PolicyInForce, PolicyStatus};
 pub use builder::StackBuilder;
+#[cfg(feature = "mio")]
+pub(crate) use connection::BegunFor;
 pub(crate) use get::{Begun, Waiting, WaitingPoll};
 #[cfg(feature = "tower")]
 pub(crate) use partner::PartnerGroups;

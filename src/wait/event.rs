@@ -17,7 +17,7 @@ use crate::client::Incoming;
 use crate::error::{Error, ErrorKind};
 use crate::info::{PartnerInfo, PartnerRequest};
 use crate::kernel::sys::{AsSocket, Bell, Socket, socket_of};
-use crate::stack::{Begun, Stack, Waiting, WaitingPoll};
+use crate::stack::{Begun, BegunFor, Stack, Waiting, WaitingPoll};
 
 /// A get under way, as an event source of [`mio`]: readable when there is something to
 /// [`poll`](Self::poll) for. Made by
@@ -65,6 +65,7 @@ use crate::stack::{Begun, Stack, Waiting, WaitingPoll};
 pub struct PartnerEvent {
     stack: Stack,
     request: PartnerRequest,
+    connection: BegunFor,
     pub(super) bell: Bell,
     /// Taken for as long as the bell rings for it.
     incoming: Option<Incoming>,
@@ -86,6 +87,7 @@ impl PartnerEvent {
         timeout: Duration,
     ) -> Result<Self, Error> {
         let now = Instant::now();
+        let connection = BegunFor::of(socket)?;
         let state = if timeout.is_zero() {
             State::Answered(Ok(stack.poll_once(socket, request)?))
         } else {
@@ -96,9 +98,11 @@ impl PartnerEvent {
         };
         let bell = Bell::new().map_err(failed("make descriptors for an event source"))?;
         let stack = stack.clone();
-        let mut event = Self { stack, request, bell, incoming: None, state };
+        let mut event = Self { stack, request, connection, bell, incoming: None, state };
         if let Some(answer) = event.look(socket, now) {
             event.state = State::Answered(answer);
+        }
+        if matches!(event.state, State::Answered(_)) {
             event.bell.wake_up().wake_by_ref();
         }
         Ok(event)
@@ -118,13 +122,16 @@ impl PartnerEvent {
     /// - [`TimedOut`](ErrorKind::TimedOut): the timeout passed first.
     /// - [`Unidentified`](ErrorKind::Unidentified) with
     ///   [`ConnectionChanged`](crate::Reason::ConnectionChanged): `stream` is not the connection that
-    ///   this was made for. The wait goes on.
+    ///   this was made for. The wait goes on, and an answer stays to be taken.
     /// - All others of a get:
     ///   [`get_partner_info_blocking`](crate::PartnerStreamExt::get_partner_info_blocking).
     pub fn poll(&mut self, stream: &impl AsSocket) -> Result<PartnerInfo, Error> {
         let socket = socket_of(stream);
-        if let State::Waiting(waiting) = &self.state {
-            waiting.is_for(socket)?;
+        match self.state {
+            State::Waiting(_) => self.connection.is_still(socket)?,
+            State::Answered(_) => self.connection.is_no_other(socket)?,
+            // It is asked about what is given.
+            State::Taken => {}
         }
         self.bell.clear();
         let answer = match std::mem::replace(&mut self.state, State::Taken) {
@@ -140,16 +147,13 @@ impl PartnerEvent {
         answer
     }
 
-    /// What the get came to, if it came to something; else the bell rings when to look again.
+    /// What the get that waits came to, if it came to something; else the bell rings when to look again.
     fn look(&mut self, socket: Socket<'_>, now: Instant) -> Option<Result<PartnerInfo, Error>> {
+        let State::Waiting(waiting) = &mut self.state else { return None };
         let waker = Waker::from(self.bell.wake_up().clone());
-        let (answer, until, incoming) = match &mut self.state {
-            State::Waiting(waiting) => match waiting.poll(&self.stack, socket, &waker, now) {
-                WaitingPoll::Ready(answer) => (Some(answer), None, None),
-                WaitingPoll::Until(until) => (None, until, waiting.incoming()),
-            },
-            State::Answered(answer) => (Some(answer.clone()), None, None),
-            State::Taken => (None, None, None),
+        let (answer, until, incoming) = match waiting.poll(&self.stack, socket, &waker, now) {
+            WaitingPoll::Ready(answer) => (Some(answer), None, None),
+            WaitingPoll::Until(until) => (None, until, waiting.incoming()),
         };
         self.listen_to(incoming);
         if let Some(at) = until {

@@ -20,7 +20,7 @@ struct Stand {
     listener: OwnedFd,
     stack: Stack,
     socket: TcpStream,
-    _far: TcpStream,
+    far: TcpStream,
 }
 
 impl Stand {
@@ -37,7 +37,7 @@ impl Stand {
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
         let socket = TcpStream::connect(tcp.local_addr().unwrap()).unwrap();
         let far = tcp.accept().unwrap().0;
-        Self { folder, listener, stack, socket, _far: far }
+        Self { folder, listener, stack, socket, far }
     }
 
     fn accept(&self) -> OwnedFd {
@@ -229,6 +229,36 @@ mod event {
         poll.registry().register(&mut third, Token(7), Interest::READABLE).unwrap();
         assert!(rings(&mut poll, PATIENCE));
         assert_eq!(third.poll(&stand.socket).unwrap().routing(), Routing::SAME_IMAGE);
+    }
+
+    #[test]
+    fn another_connection_s_stream_takes_no_answer() {
+        let (stand, other) = (Stand::new("here"), Stand::new("there"));
+        // By the kernel: the answer is there before anybody polls.
+        let stack = Stack::builder().without_names().resolvers([Resolver::Kernel]).build();
+        let what = PartnerRequest::USER_ID;
+        for timeout in [Duration::ZERO, PATIENCE] {
+            stack.get_partner_info_blocking(&stand.socket, what, PATIENCE).unwrap();
+            let mut event = PartnerEvent::new(&stack, stand.socket.as_fd(), what, timeout).unwrap();
+            let error = event.poll(&other.socket).unwrap_err();
+            assert_eq!(error.reason(), Some(Reason::ConnectionChanged));
+            assert!(event.poll(&stand.socket).unwrap().user().is_some());
+        }
+    }
+
+    #[test]
+    fn an_answer_outlives_its_connection() {
+        let mut stand = Stand::new("ended");
+        let stack = Stack::builder().without_names().resolvers([Resolver::Kernel]).build();
+        let what = PartnerRequest::USER_ID;
+        let mut event = PartnerEvent::new(&stack, stand.socket.as_fd(), what, PATIENCE).unwrap();
+        // Reset, so that nothing is connected any more.
+        rustix::net::sockopt::set_socket_linger(&stand.far, Some(Duration::ZERO)).unwrap();
+        stand.far = TcpListener::bind("127.0.0.1:0")
+            .and_then(|it| TcpStream::connect(it.local_addr()?))
+            .unwrap();
+        eventually("it has ended", || stand.socket.peer_addr().is_err());
+        assert!(event.poll(&stand.socket).unwrap().user().is_some());
     }
 
     #[test]
