@@ -15,7 +15,7 @@ use crate::kernel::across::{self, Across, Looks, Own};
 use crate::kernel::prober::Prober;
 use crate::kernel::resolver::{Connected, Failure};
 use crate::kernel::sock_diag::Query;
-use crate::kernel::sys::{self, Errno, addresses, errno, namespace};
+use crate::kernel::sys::{self, Errno, addresses, errno};
 use crate::kernel::verify::{OwnEnd, Protocol, Verdict};
 
 /// Where partners were found: so many pairs of a stack and a partner's address.
@@ -185,15 +185,11 @@ impl Lookup {
     fn look_in_own(&self, socket: BorrowedFd<'_>, asked: &Asked) -> Result<Verdict, Error> {
         let Connection { cookie, remote, .. } = asked.connection;
         let connected = Connected { cookie, remote };
-        let (home, stack) = (self.stacks.home(), &asked.stack);
+        let stack = &asked.stack;
         let resolve = || stack.asker().resolve(socket, connected, false, &|| false);
-        let verdict = if stack.cookie() == home.cookie() {
-            resolve()
-        } else {
-            namespace::visit(home.file(), stack.file(), resolve)
-                .map_err(|Errno(errno)| Error::io("enter the socket's network namespace", errno))?
-        };
-        verdict.map_err(failed)
+        let verdict = self.stacks.within(stack, resolve);
+        let entering = |Errno(errno)| Error::io("enter the socket's network namespace", errno);
+        verdict.map_err(entering)?.map_err(failed)
     }
 
     /// Looks in the stacks whose sockets only the kernel, and root, give their numbers: the first

@@ -18,6 +18,7 @@
 //!   observer  what peers do that is no answer, for audit and metrics
 //! ident     ── who asks at port 113, and what they are told
 //!   names     of accounts, for those who cannot look them up
+//! everywhere ── listening in every namespace: what hosts and ident have in common
 //!   reach     whether the agent of another host can be reached, for the program `partner`
 //! audit, metrics, config, privileges
 //! ca        ── a certificate authority, for the program `partner`
@@ -30,6 +31,7 @@ mod callers;
 mod closer;
 pub(crate) mod config;
 mod door;
+mod everywhere;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod hosts;

@@ -10,7 +10,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::agent::lookup::Lookup;
 use crate::agent::peers::{Dial, Key};
-use crate::kernel::sys::{Errno, namespace};
+use crate::kernel::sys::Errno;
 
 /// Connects to agents at one port.
 pub(super) struct Dialer {
@@ -32,13 +32,8 @@ impl Dialer {
             IpAddr::V4(_) => TcpSocket::new_v4(),
             IpAddr::V6(_) => TcpSocket::new_v6(),
         };
-        let home = stacks.home();
-        let socket = if stack.cookie() == home.cookie() {
-            make()
-        } else {
-            namespace::visit(home.file(), stack.file(), make)
-                .map_err(|Errno(errno)| io::Error::from_raw_os_error(errno))?
-        }?;
+        let socket = stacks.within(&stack, make);
+        let socket = socket.map_err(|Errno(errno)| io::Error::from_raw_os_error(errno))??;
         socket.bind(SocketAddr::new(key.local, 0))?;
         Ok(socket)
     }

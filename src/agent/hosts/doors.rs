@@ -1,24 +1,18 @@
-//! Listening for the agents of other hosts, at the addresses of every namespace that is looked at: a
-//! container has an address of its own, and is asked about there.
-//!
-//! A socket that listens keeps its namespace alive. So namespaces are looked for every few seconds,
-//! and one that neither a process nor a file keeps any more is left.
+//! Listening for the agents of other hosts, in every namespace that is looked at.
 
 use std::collections::HashSet;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Hosts;
 use super::answering::Answering;
+use crate::agent::everywhere::{self, Families};
 use crate::agent::lookup::Lookup;
 use crate::agent::peers::Listener;
 use crate::agent::stacks::Held;
-use crate::kernel::sys::{Errno, namespace};
+use crate::kernel::sys::Errno;
 
-/// How often namespaces are looked for.
-const EVERY: Duration = Duration::from_secs(2);
 /// Connections that may wait to be taken.
 const BACKLOG: i32 = 256;
 
@@ -39,18 +33,8 @@ impl Hosts {
 
     /// Listens in the others as they come, and leaves those that go; for ever.
     pub(crate) async fn watch(&self, lookup: Arc<Lookup>, listener: Arc<Listener<Answering>>) {
-        if !lookup.stacks().are_others_served() {
-            return std::future::pending().await;
-        }
-        loop {
-            let looking = Arc::clone(&lookup);
-            // Takes milliseconds.
-            let found = tokio::task::spawn_blocking(move || looking.stacks().discover()).await;
-            if let Ok(found) = found {
-                self.open_and_leave(&lookup, &listener, found);
-            }
-            tokio::time::sleep(EVERY).await;
-        }
+        let looked = Arc::clone(&lookup);
+        everywhere::follow(looked, |found| self.open_and_leave(&lookup, &listener, found)).await;
     }
 
     fn open_and_leave(
@@ -88,13 +72,8 @@ impl Hosts {
         listener: &Listener<Answering>,
         stack: Arc<Held>,
     ) -> io::Result<()> {
-        let home = lookup.stacks().home();
-        let socket = if stack.cookie() == home.cookie() {
-            listen(self.port)
-        } else {
-            namespace::visit(home.file(), stack.file(), || listen(self.port))
-                .map_err(|Errno(errno)| io::Error::from_raw_os_error(errno))?
-        }?;
+        let socket = lookup.stacks().within(&stack, || listen(self.port));
+        let socket = socket.map_err(|Errno(errno)| io::Error::from_raw_os_error(errno))??;
         let cookie = stack.cookie();
         self.stacks.lock().insert(cookie, stack);
         listener.add(cookie, socket);
@@ -104,26 +83,13 @@ impl Hosts {
 
 /// A socket for both families, or for IPv4 alone where there is no IPv6.
 fn listen(port: u16) -> io::Result<tokio::net::TcpListener> {
-    let both = socket(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)));
+    let listen = |at| everywhere::listen(at, Families::Both, BACKLOG);
+    let both = listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)));
     let socket = match both {
         Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
-            socket(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))?
+            listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))?
         }
         both => both?,
     };
-    tokio::net::TcpListener::from_std(socket)
-}
-
-fn socket(at: SocketAddr) -> io::Result<std::net::TcpListener> {
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
-    let family = if at.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
-    if at.is_ipv6() {
-        sockopt::set_ipv6_v6only(&socket, false)?;
-    }
-    sockopt::set_socket_reuseaddr(&socket, true)?;
-    rustix::net::bind(&socket, &at)?;
-    rustix::net::listen(&socket, BACKLOG)?;
-    Ok(socket.into())
+    tokio::net::TcpListener::from_std(socket.into())
 }

@@ -1,8 +1,4 @@
-//! Listening at port 113, at the addresses of every namespace that is looked at: a container has an
-//! address of its own, and is asked about there.
-//!
-//! A socket that listens keeps its namespace alive. So namespaces are looked for every few seconds,
-//! and one that neither a process nor a file keeps any more is left.
+//! Listening at port 113, in every namespace that is looked at.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -11,19 +7,18 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use rustix::net::SocketFlags;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::Shared;
 use crate::agent::door;
+use crate::agent::everywhere::{self, Families};
 use crate::agent::question::Agent;
 use crate::agent::stacks::Held;
 use crate::agent::stop::{self, Stop, Stopper};
-use crate::kernel::sys::{Errno, namespace};
+use crate::kernel::sys::Errno;
 
-/// How often namespaces are looked for.
-const EVERY: Duration = Duration::from_secs(2);
 /// Connections that may wait to be taken.
 const BACKLOG: i32 = 1024;
 /// How long nothing is taken where the agent has no descriptor left.
@@ -59,18 +54,8 @@ impl Doors {
 
     /// Listens in the others as they come, and leaves those that go; for ever.
     pub(super) async fn watch(&self) {
-        if !self.agent.lookup.stacks().are_others_served() {
-            return std::future::pending().await;
-        }
-        loop {
-            let looking = Arc::clone(&self.agent.lookup);
-            // Takes milliseconds.
-            let found = tokio::task::spawn_blocking(move || looking.stacks().discover()).await;
-            if let Ok(found) = found {
-                self.open_and_leave(&found);
-            }
-            tokio::time::sleep(EVERY).await;
-        }
+        let lookup = Arc::clone(&self.agent.lookup);
+        everywhere::follow(lookup, |found| self.open_and_leave(&found)).await;
     }
 
     fn open_and_leave(&self, found: &[Arc<Held>]) {
@@ -93,10 +78,9 @@ impl Doors {
 
     /// At those of the addresses that the namespace has.
     fn open(&self, stack: &Held) -> io::Result<()> {
-        let home = self.agent.lookup.stacks().home();
         let listen = || self.listen.iter().map(|address| listen(*address)).collect::<Vec<_>>();
-        let sockets = namespace::visit(home.file(), stack.file(), listen)
-            .map_err(|Errno(errno)| io::Error::from_raw_os_error(errno))?;
+        let sockets = self.agent.lookup.stacks().within(stack, listen);
+        let sockets = sockets.map_err(|Errno(errno)| io::Error::from_raw_os_error(errno))?;
         let (sockets, mut failures): (Vec<_>, Vec<_>) =
             sockets.into_iter().partition(Result::is_ok);
         let sockets: Vec<_> = sockets.into_iter().flatten().collect();
@@ -160,14 +144,5 @@ fn take(socket: &OwnedFd) -> io::Result<(OwnedFd, SocketAddr)> {
 
 /// A socket of the address's own family alone, in the calling thread's namespace.
 pub(in crate::agent) fn listen(at: SocketAddr) -> io::Result<OwnedFd> {
-    let family = if at.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
-    if at.is_ipv6() {
-        sockopt::set_ipv6_v6only(&socket, true)?;
-    }
-    sockopt::set_socket_reuseaddr(&socket, true)?;
-    rustix::net::bind(&socket, &at)?;
-    rustix::net::listen(&socket, BACKLOG)?;
-    Ok(socket)
+    everywhere::listen(at, Families::ItsOwn, BACKLOG)
 }

@@ -20,7 +20,7 @@ use crate::agent::subject::Connection;
 use crate::error::{Error, ErrorKind, Reason};
 use crate::kernel::conntrack::Translation;
 use crate::kernel::sock_diag::{Answer, Entry, Query};
-use crate::kernel::sys::{Errno, namespace};
+use crate::kernel::sys::Errno;
 use crate::kernel::verify::{self, Next, OwnEnd, Owner, Verdict, Verification};
 use crate::kernel::{Endpoint, LOOPBACK};
 
@@ -111,22 +111,21 @@ impl Lookup {
         let own = end.asked.own().end;
         match self.translation(stack, &own)? {
             Translation::None => {}
-            Translation::Translated => return Err(unidentified(Reason::AddressTranslated)),
-            Translation::Hidden { .. } => return Err(unidentified(Reason::TranslationHidden)),
+            Translation::Translated => return Err(Error::unidentified(Reason::AddressTranslated)),
+            Translation::Hidden { .. } => {
+                return Err(Error::unidentified(Reason::TranslationHidden));
+            }
         }
         let again = entry(stack, own.local, own.remote)?;
         let is_same = again.cookie == end.entry.cookie
             && (again.uid, again.inode) == (end.entry.uid, end.entry.inode);
-        if is_same { Ok(()) } else { Err(unidentified(Reason::ConnectionChanged)) }
+        if is_same { Ok(()) } else { Err(Error::unidentified(Reason::ConnectionChanged)) }
     }
 
     fn translation(&self, stack: &Held, own: &OwnEnd) -> Result<Translation, Error> {
-        let home = self.stacks().home();
         let look = || stack.asker().translation_of(own.local, own.remote);
-        if stack.cookie() == home.cookie() {
-            return Ok(look());
-        }
-        namespace::visit(home.file(), stack.file(), look)
+        self.stacks()
+            .within(stack, look)
             .map_err(|Errno(errno)| Error::io("enter the connection's network namespace", errno))
     }
 }
@@ -148,16 +147,12 @@ fn entry(stack: &Held, local: Endpoint, remote: Endpoint) -> Result<Entry, Error
 pub(super) fn owner(verdict: Verdict) -> Result<Owner, Error> {
     match verdict {
         Verdict::Partner(owner) => Ok(owner),
-        Verdict::NotYetAccepted => Err(unidentified(Reason::NotYetAccepted)),
-        Verdict::Refused(reason) => Err(unidentified(reason)),
+        Verdict::NotYetAccepted => Err(Error::unidentified(Reason::NotYetAccepted)),
+        Verdict::Refused(reason) => Err(Error::unidentified(reason)),
         Verdict::NotConnected => Err(Error::new(ErrorKind::NotConnected)),
         Verdict::NotInThisStack | Verdict::NotTcp | Verdict::Unsupported => {
-            Err(unidentified(Reason::Unproven))
+            Err(Error::unidentified(Reason::Unproven))
         }
         Verdict::Failed(errno) => Err(Error::io("look up a connection by its addresses", errno)),
     }
-}
-
-const fn unidentified(reason: Reason) -> Error {
-    Error::unidentified(reason)
 }

@@ -104,6 +104,14 @@ impl Stacks {
         Ok(self.keep(held))
     }
 
+    /// Does something in the network namespace of `stack`.
+    pub(crate) fn within<T>(&self, stack: &Held, there: impl FnOnce() -> T) -> Result<T, Errno> {
+        if stack.cookie() == self.home.cookie() {
+            return Ok(there());
+        }
+        namespace::visit(self.home.file(), stack.file(), there)
+    }
+
     /// One by its cookie, where it is kept and served.
     pub(crate) fn held(&self, cookie: u64) -> Option<Arc<Held>> {
         if cookie == self.home.cookie() {
