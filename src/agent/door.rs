@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::{
@@ -39,9 +39,9 @@ pub(super) enum Received {
     End,
 }
 
-/// Has the current runtime watch a socket.
-pub(super) fn ready(socket: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
-    #[allow(deprecated, reason = "what is to be used instead is unsafe; an `OwnedFd` is not")]
+/// Has the current runtime watch a socket, for as long as what is returned lives.
+pub(super) fn ready<T: AsRawFd>(socket: T, interest: Interest) -> io::Result<AsyncFd<T>> {
+    #[allow(deprecated, reason = "what is to be used instead is unsafe; a kept descriptor is not")]
     AsyncFd::with_interest(socket, interest)
 }
 

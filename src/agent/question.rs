@@ -214,19 +214,32 @@ impl Agent {
         Ok(Ended::Told(Told { user: Some(user), name: None, routing, token }))
     }
 
+    /// Waits until what comes of a question can be recorded, as long as a question may take. Where
+    /// nothing is told while the audit fails, it need not be waited for either.
+    pub(super) async fn room_for_a_record(&self) {
+        if !self.audit.failing() {
+            let _ = bounded(self.rules.limits().question, self.audit.room()).await;
+        }
+    }
+
     /// Where the partner is, of all namespaces that are looked at.
-    pub(super) async fn found(
-        &self,
-        socket: BorrowedFd<'_>,
-        asked: &Asked,
-    ) -> Result<Found, Error> {
+    async fn found(&self, socket: BorrowedFd<'_>, asked: &Asked) -> Result<Found, Error> {
         match self.lookup.look(socket, asked)? {
             Progress::Settled(found) => Ok(found),
-            Progress::NotYet(missing) if !self.lookup.stacks().are_others_served() => {
-                Ok(missing.verdict())
-            }
-            Progress::NotYet(missing) => self.search(asked, missing).await,
+            Progress::NotYet(missing) => self.found_elsewhere(asked, missing).await,
         }
+    }
+
+    /// Where the partner is, who is in no namespace that is at hand.
+    pub(super) async fn found_elsewhere(
+        &self,
+        asked: &Asked,
+        missing: Missing,
+    ) -> Result<Found, Error> {
+        if !self.lookup.stacks().are_others_served() {
+            return Ok(missing.verdict());
+        }
+        self.search(asked, missing).await
     }
 
     /// Where the partner is, of all namespaces that there are; they are looked for first.

@@ -27,7 +27,7 @@ use super::metrics::Metrics;
 use super::observer::PeerObserver;
 use super::packet::Came;
 use super::peers::{Introduce, Listener};
-use super::question::{self, Agent};
+use super::question::Agent;
 use super::stacks::{Stacks, Unavailable};
 use super::stop::Stop;
 use crate::kernel::prober::Prober;
@@ -310,7 +310,7 @@ impl Visit {
         loop {
             // What is answered later ends by itself; this only keeps the set small.
             while later.try_join_next().is_some() {}
-            self.room_for_a_record().await;
+            self.door.agent.room_for_a_record().await;
             let received = tokio::select! {
                 biased;
                 () = stop.requested() => break,
@@ -329,15 +329,6 @@ impl Visit {
         }
         while later.join_next().await.is_some() {}
         door::end(socket.as_fd());
-    }
-
-    /// Waits until what comes of a question can be recorded, as long as a question may take. Where
-    /// nothing is told while the audit fails, it need not be waited for either.
-    async fn room_for_a_record(&self) {
-        let agent = &self.door.agent;
-        if !agent.audit.failing() {
-            let _ = question::bounded(agent.rules.limits().question, agent.audit.room()).await;
-        }
     }
 
     /// Users who ask faster than they may wait here, and so do those of whom too much cannot be

@@ -53,7 +53,7 @@ impl Tell {
 }
 
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table [ident]")]
 pub(super) struct RawIdent {
     listen: Option<Spanned<Value>>,
     tell: Option<Spanned<String>>,
@@ -239,6 +239,8 @@ mod tests {
             let error = Config::parse("f", &format!("[ident]\n{text}")).unwrap_err().to_string();
             assert!(error.starts_with("f:2:") && error.contains(says), "{error}\n{says}");
         }
+        let error = Config::parse("f", "ident = 1").unwrap_err().to_string();
+        assert!(error.contains("integer `1`, expected a table [ident]"), "{error}");
     }
 }
 

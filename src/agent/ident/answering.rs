@@ -38,7 +38,7 @@ pub(super) struct Answering {
     /// that asks.
     hidden: RandomState,
     searches: Semaphore,
-    /// Records of those who may ask nothing.
+    /// Records of those who may ask nothing, or cannot be known.
     anybody: Mutex<Ration>,
 }
 
@@ -226,9 +226,9 @@ impl Answering {
         let agent = &self.agent;
         let found = match agent.lookup.look(socket, asked).map_err(unknown_asker)? {
             Progress::Settled(found) => found,
-            Progress::NotYet(_) => {
+            Progress::NotYet(missing) => {
                 let _turn = self.searches.acquire().await;
-                agent.found(socket, asked).await.map_err(unknown_asker)?
+                agent.found_elsewhere(asked, missing).await.map_err(unknown_asker)?
             }
         };
         let unknown = |reason| Err(unknown_asker(Error::unidentified(reason)));
@@ -315,9 +315,11 @@ impl Answering {
         told: &Result<Uid, Error>,
     ) {
         let (text, said) = (told.as_ref().err().map(ToString::to_string), answer.to_string());
-        if let Some(Rule::NoNetwork) = findings.rule {
+        // Who may ask nothing, and who is not known: anybody may be who reaches the port.
+        let is_anybody = findings.asker.is_none() || matches!(findings.rule, Some(Rule::NoNetwork));
+        if let (true, Err(error)) = (is_anybody, told) {
             let text = text.as_deref().unwrap_or("refused");
-            return self.record_nobody(from, "not-authorized", text);
+            return self.record_nobody(from, error.kind().as_str(), text);
         }
         let (user, at) = match findings.asker {
             Some(Whom::User { uid, place }) => (Some(uid.as_raw()), routing(place, true)),
@@ -338,7 +340,7 @@ impl Answering {
         self.agent.audit.record(&Record { asker, connection, request, told, rule });
     }
 
-    /// By measure, so that nobody fills the audit who may ask nothing.
+    /// By measure, so that nobody fills the audit who may ask nothing, or cannot be known.
     fn record_nobody(&self, from: IpAddr, kind: &str, text: &str) {
         // Each change of a ration is whole.
         let mut ration = self.anybody.lock().unwrap_or_else(PoisonError::into_inner);

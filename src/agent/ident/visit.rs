@@ -4,20 +4,21 @@
 //! answer is sent by one call, and whatever happens the connection ends within a bound.
 
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::time::Instant as Deadline;
 
 use super::Shared;
+use crate::agent::door;
 use crate::agent::metrics::Metrics;
 use crate::agent::peers::Taken;
 use crate::agent::stop::Stop;
-use crate::agent::{door, question};
 use crate::ident::{self, MAX_LINE, Split};
 
 /// Somebody who has connected.
@@ -77,19 +78,17 @@ impl Shared {
         let host = self.addresses.host((visitor.namespace, visitor.from), Instant::now());
         let mut buffer = Vec::new();
         loop {
+            self.hear(visitor, &mut buffer).await?;
+            // Not before: who says nothing has asked nothing, and others have its address.
             let per_second = self.answering.agent.rules.ident().questions_per_second;
             if let Some(wait) = host.spend(1, per_second, Instant::now()) {
-                self.wait(visitor, tokio::time::sleep(wait)).await?;
+                let turn = tokio::time::sleep(wait);
+                self.wait(&mut visitor.stop, visitor.deadline, turn).await?;
             }
-            self.hear(visitor, &mut buffer).await?;
             let Split::Line(line, rest) = ident::split(&buffer) else {
                 return Err(Closed("too-long"));
             };
-            let agent = &self.answering.agent;
-            if !agent.audit.failing() {
-                let longest = agent.rules.limits().question;
-                let _ = question::bounded(longest, agent.audit.room()).await;
-            }
+            self.answering.agent.room_for_a_record().await;
             let answer = self.answering.answer(visitor.socket.as_fd(), visitor.from, line).await;
             let sent = rustix::io::retry_on_intr(|| {
                 let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
@@ -126,14 +125,13 @@ impl Shared {
                 tokio::task::yield_now().await;
                 continue;
             }
-            let watched = visitor.socket.try_clone().ok();
-            let watched = watched.and_then(|it| door::ready(it, Interest::READABLE).ok());
-            let watched = watched.ok_or(Closed("failed"))?;
+            let watched = door::ready(visitor.socket.as_fd(), Interest::READABLE);
+            let watched = watched.map_err(|_| Closed("failed"))?;
             let more = async {
                 loop {
                     let Ok(mut ready) = watched.readable().await else { break };
                     // Whether it is wrong about that.
-                    let look = |socket: &tokio::io::unix::AsyncFd<OwnedFd>| {
+                    let look = |socket: &AsyncFd<BorrowedFd<'_>>| {
                         let mut one = [0];
                         let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
                         Ok(rustix::net::recv(socket.get_ref(), &mut one[..], flags).map(drop)?)
@@ -143,14 +141,15 @@ impl Shared {
                     }
                 }
             };
-            self.wait(visitor, more).await?;
+            self.wait(&mut visitor.stop, visitor.deadline, more).await?;
         }
     }
 
     /// Waits for something, as long as there is a place to wait and time for it.
     async fn wait(
         &self,
-        visitor: &mut Visitor,
+        stop: &mut Stop,
+        deadline: Deadline,
         something: impl Future<Output = ()>,
     ) -> Result<(), Closed> {
         let most = self.answering.agent.rules.ident().connections.div_ceil(2);
@@ -159,8 +158,8 @@ impl Shared {
             biased;
             () = something => Ok(()),
             () = waiting.lost() => Err(Closed("gave-way")),
-            () = tokio::time::sleep_until(visitor.deadline) => Err(Closed("timed-out")),
-            () = visitor.stop.requested() => Err(Closed("stopped")),
+            () = tokio::time::sleep_until(deadline) => Err(Closed("timed-out")),
+            () = stop.requested() => Err(Closed("stopped")),
         }
     }
 }

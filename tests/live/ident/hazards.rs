@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::super::agent::daemon::Partnerd;
 use super::super::agent::places::{addresses, neighbour};
+use super::super::nat::redirect;
 use super::super::puppet::{Puppet, connected, connected_from};
 use super::super::support::{FIN_WAIT2, address, eventually, loopbacks, nft, seen};
 use super::{BIN, DAEMON, LISTEN, SYS, agent, ask, asked_of, whose};
@@ -127,12 +128,7 @@ fn ident_h12_the_socket_s_owner_is_named_and_not_the_process() {
 }
 
 fn ident_h20_a_redirected_connection_is_nobody_s() {
-    nft("table inet translate {
-           chain output {
-             type nat hook output priority -100
-             tcp dport 80 redirect to :8080
-           }
-         }\n");
+    redirect();
     let _agent = agent();
     let (server, client, other) = (Puppet::new(DAEMON), Puppet::new(BIN), Puppet::new(SYS));
     for at in loopbacks(8080) {

@@ -17,6 +17,7 @@ crate::harness::tests![
     ident_answers_beside_lines_of_a_megabyte_and_noise,
     ident_closes_who_does_not_ask_in_time,
     ident_lets_who_asks_too_fast_wait_and_nobody_else,
+    ident_makes_nobody_wait_for_who_says_nothing,
     ident_keeps_no_place_that_was_left,
 ];
 
@@ -160,6 +161,20 @@ fn ident_lets_who_asks_too_fast_wait_and_nobody_else() {
     answered(&from("127.0.0.3"));
     // Half a minute's worth were asked before.
     assert!(many.iter().filter(|one| is_over(one)).count() < many.len());
+}
+
+/// Who has the same address would wait for minutes if it counted as asked.
+fn ident_makes_nobody_wait_for_who_says_nothing() {
+    let agent = Partnerd::prepare(None, &format!("{LISTEN}questions_per_second = 1\n"));
+    agent.run();
+    let stage = Stage::new(agent);
+    let (_near, far) = stage.connected();
+    let silent: Vec<_> = (0..200).map(|_| connect(at_113())).collect();
+    eventually("they are taken", || {
+        std::fs::read_dir(format!("/proc/{}/fd", stage.agent.pid())).unwrap().count() > 200
+    });
+    assert_eq!(whose(&stage.server, &far), "USERID:UNIX:bin");
+    drop(silent);
 }
 
 fn ident_keeps_no_place_that_was_left() {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::super::agent::daemon::{NO_DOMAIN, OPEN, Partnerd};
 use super::super::agent::places::{addresses, neighbour};
 use super::super::puppet::{Puppet, connected};
-use super::super::support::{address, eventually, listen, loopbacks};
+use super::super::support::{address, eventually, listen, loopbacks, nft};
 use super::{BIN, DAEMON, LISTEN, SYS, agent, ask, asked_of, listen_there, say, whose};
 
 crate::harness::tests![
@@ -14,6 +14,8 @@ crate::harness::tests![
     ident_goes_by_the_domain_between_namespaces,
     ident_tells_other_hosts_nothing_unless_they_are_named,
     ident_records_what_it_tells_and_what_not,
+    #[nft]
+    ident_records_by_measure_who_cannot_be_known,
     ident_says_nothing_that_it_cannot_record,
     ident_answers_nobody_unless_it_is_told_to,
     ident_needs_a_port_that_is_free,
@@ -137,6 +139,27 @@ fn ident_records_what_it_tells_and_what_not() {
             audit.lines().any(|line| parts.iter().all(|part| line.contains(part)))
         });
     }
+}
+
+/// Whoever comes through a translation, here or on the way, is nobody: anybody may be.
+fn ident_records_by_measure_who_cannot_be_known() {
+    nft("table inet translate {
+           chain output {
+             type nat hook output priority -100
+             tcp dport 1113 redirect to :113
+           }
+         }\n");
+    let agent = Partnerd::configured(OPEN, LISTEN);
+    let at = address("127.0.0.1:1113");
+    for _ in 0..100 {
+        assert_eq!(ask(at, at.ip(), (1, 2)).unwrap(), "ERROR:UNKNOWN-ERROR");
+    }
+    let lines = |event: &str| {
+        let event = format!("\"event\":\"{event}\"");
+        agent.audit().lines().filter(|line| line.contains(&event)).count()
+    };
+    eventually("some are recorded", || lines("ident-refused") > 0);
+    assert_eq!(lines("refusal"), 0, "one for each");
 }
 
 fn ident_says_nothing_that_it_cannot_record() {

@@ -12,6 +12,9 @@ use crate::agent::callers::pace::Pace;
 
 /// Hosts from which on those that are idle are cleaned out.
 const FEW: usize = 256;
+/// Hosts from which on only those are kept that are in use: what the others have spent is forgotten.
+/// Who has that many addresses is not slowed by what one of them has spent.
+const MOST: usize = 4096;
 /// How long a host without a connection is remembered: as long as what it has spent counts.
 const REMEMBERED: Duration = Duration::from_secs(2);
 
@@ -30,8 +33,8 @@ pub(in crate::agent) struct Host {
 /// Never made: the sender is dropped.
 pub(super) enum Displaced {}
 
-/// Those that are connected, and those that were a moment ago: as many as there are connections, and
-/// as many again before they are cleaned out.
+/// Those that are connected, and those that were a moment ago: no more than [`MOST`], or where more
+/// are in use than those and a [`FEW`].
 #[derive(Default)]
 pub(in crate::agent) struct Hosts(Mutex<Known>);
 
@@ -70,10 +73,14 @@ impl Host {
         pace.spend(count, per_second, now)
     }
 
-    fn is_idle(&self, now: Instant) -> bool {
+    fn is_connected(&self) -> bool {
+        self.connections.load(Ordering::Relaxed) > 0
+    }
+
+    /// What it has spent counts no more.
+    fn is_forgotten(&self, now: Instant) -> bool {
         let pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-        self.connections.load(Ordering::Relaxed) == 0
-            && now.saturating_duration_since(pace.last()) >= REMEMBERED
+        now.saturating_duration_since(pace.last()) >= REMEMBERED
     }
 }
 
@@ -86,8 +93,16 @@ impl Hosts {
             return Arc::clone(host);
         }
         if table.len() >= (*tidy_at).max(FEW) {
-            table.retain(|_, host| Arc::strong_count(host) > 1 || !host.is_idle(now));
-            *tidy_at = table.len().saturating_mul(2);
+            let is_used = |host: &Arc<Host>| Arc::strong_count(host) > 1 || host.is_connected();
+            table.retain(|_, host| is_used(host) || !host.is_forgotten(now));
+            if table.len() >= MOST {
+                table.retain(|_, host| is_used(host));
+            }
+            let left = table.len();
+            *tidy_at = match left < MOST {
+                true => left.saturating_mul(2).min(MOST),
+                false => left.saturating_add(FEW),
+            };
         }
         let host = Arc::new(Host {
             connections: Arc::default(),
@@ -115,5 +130,35 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_who_is_in_use_stays() {
+        let (hosts, now) = (Hosts::default(), Instant::now());
+        let address = |number: u32| (1, IpAddr::from(number.to_be_bytes()));
+        let used: Vec<_> = (0..1_000).map(|number| hosts.host(address(number), now)).collect();
+        for number in 0..100_000 {
+            hosts.host(address(number), now);
+            assert!(hosts.0.lock().unwrap().table.len() <= MOST.max(1_000 + FEW));
+        }
+        for (number, host) in (0..).zip(&used) {
+            assert!(Arc::ptr_eq(host, &hosts.host(address(number), now)), "{number}");
+        }
+    }
+
+    #[test]
+    fn more_than_are_remembered_may_be_in_use() {
+        let (hosts, now) = (Hosts::default(), Instant::now());
+        let most = u32::try_from(3 * MOST).unwrap();
+        let address = |number: u32| (1, IpAddr::from(number.to_be_bytes()));
+        let used: Vec<_> = (0..most).map(|number| hosts.host(address(number), now)).collect();
+        assert!(
+            used.iter().zip(0..).all(|(host, n)| Arc::ptr_eq(host, &hosts.host(address(n), now)))
+        );
     }
 }
