@@ -72,6 +72,17 @@ impl<'a> GetPartnerInfo<'a> {
         let state = State::Start { timeout };
         Self { stack, socket, request, state, sleep: None }
     }
+
+    /// One that was begun already, over another descriptor of the same connection.
+    #[cfg(feature = "tower")]
+    pub(crate) fn of_begun(
+        stack: &'a Stack,
+        socket: Socket<'a>,
+        request: PartnerRequest,
+        waiting: Waiting,
+    ) -> Self {
+        Self { stack, socket, request, state: State::Waiting(waiting), sleep: None }
+    }
 }
 
 impl Future for GetPartnerInfo<'_> {

@@ -211,6 +211,23 @@ async fn a_timeout_refuses() {
     open.store(true, Ordering::Relaxed);
 }
 
+#[tokio::test]
+async fn what_the_program_asks_meanwhile_is_not_the_connection_s_answer() {
+    let accounts = Accounts::with(|_| Ok(None));
+    let open = Arc::clone(&accounts.open);
+    open.store(false, Ordering::Relaxed);
+    let stack = stack().account_names(accounts).name_patience(Duration::from_secs(30)).build();
+    let listener = listener(stack.clone()).await;
+    let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let stream = listener.accept().await.unwrap();
+    // Before anything else of this runtime has had its turn.
+    let request = partner_info::PartnerRequest::USER_ID;
+    let get = stack.get_partner_info(stream.get_ref(), request, Duration::from_secs(5));
+    assert_eq!(get.await.unwrap_err().kind(), ErrorKind::AlreadyInProgress);
+    open.store(true, Ordering::Relaxed);
+    assert_eq!(stream.partner().get().await.unwrap().user().unwrap().uid(), me());
+}
+
 fn stack_of(accounts: Accounts) -> Stack {
     stack().account_names(accounts).build()
 }

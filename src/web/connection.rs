@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 use crate::error::{Error, ErrorKind};
 use crate::future::GetPartnerInfo;
 use crate::info::{PartnerInfo, PartnerRequest};
-use crate::kernel::sys::socket_of;
+use crate::kernel::sys::{errno, socket_of};
 use crate::stack::{Begun, Stack};
 
 /// The partner of one accepted connection: known, or about to be.
@@ -73,21 +73,24 @@ impl ConnectedPartner {
         match stack.begin(socket, request, timeout, Instant::now()) {
             Ok(Begun::Answered(info)) => drop(tell.send(Some(Ok(info)))),
             Err(error) => drop(tell.send(Some(Err(error)))),
+            Ok(Begun::Waiting(_)) if timeout.is_zero() => {
+                drop(tell.send(Some(Err(Error::new(ErrorKind::TimedOut)))));
+            }
             // A task waits, over a descriptor of its own that it closes at the end: the stream
             // belongs to the server.
             Ok(Begun::Waiting(waiting)) => match socket.try_clone_to_owned() {
                 Ok(socket) => {
-                    drop(waiting);
                     let stack = stack.clone();
                     let task = tokio::spawn(async move {
                         let socket = socket_of(&socket);
-                        let answer = GetPartnerInfo::new(&stack, socket, request, timeout).await;
+                        let answer =
+                            GetPartnerInfo::of_begun(&stack, socket, request, waiting).await;
                         let _ = tell.send(Some(answer));
                     });
                     return (partner, Some(Retrieving(task.abort_handle())));
                 }
                 Err(error) => {
-                    let errno = error.raw_os_error().unwrap_or(-1);
+                    let errno = error.raw_os_error().unwrap_or(errno::EIO);
                     let error = Error::io("keep a descriptor of the connection", errno);
                     drop(tell.send(Some(Err(error))));
                 }

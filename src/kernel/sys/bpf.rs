@@ -97,7 +97,9 @@ unsafe fn bpf<T>(command: libc::c_int, mut attributes: T) -> Result<libc::c_long
     let result =
         unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut attributes, size_of::<T>()) };
     if result < 0 {
-        return Err(Errno(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)));
+        return Err(Errno(
+            std::io::Error::last_os_error().raw_os_error().unwrap_or(super::errno::EIO),
+        ));
     }
     Ok(result)
 }

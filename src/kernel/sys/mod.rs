@@ -72,7 +72,7 @@ pub(crate) fn socket_of(value: &impl AsSocket) -> Socket<'_> {
 #[cfg(unix)]
 pub(crate) mod errno {
     pub(crate) use libc::{
-        EACCES, EAFNOSUPPORT, EAGAIN, EBADF, EINTR, EMFILE, ENFILE, ENOBUFS, ENOENT, ENOMEM,
+        EACCES, EAFNOSUPPORT, EAGAIN, EBADF, EINTR, EIO, EMFILE, ENFILE, ENOBUFS, ENOENT, ENOMEM,
         ENOPROTOOPT, ENOSYS, ENOTCONN, ENOTSOCK, EOPNOTSUPP, EPERM, EPROTONOSUPPORT,
     };
 }
@@ -83,6 +83,7 @@ pub(crate) mod errno {
     pub(crate) const EPERM: i32 = 1;
     pub(crate) const ENOENT: i32 = 2;
     pub(crate) const EINTR: i32 = 4;
+    pub(crate) const EIO: i32 = 5;
     pub(crate) const EBADF: i32 = 9;
     pub(crate) const EAGAIN: i32 = 11;
     pub(crate) const ENOMEM: i32 = 12;

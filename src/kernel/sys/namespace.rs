@@ -35,7 +35,9 @@ fn opened_by(file: BorrowedFd<'_>, request: libc::Ioctl) -> Result<OwnedFd, Errn
     // SAFETY: the descriptor is open for as long as it is borrowed. Both requests read no argument.
     let opened = unsafe { libc::ioctl(file.as_raw_fd(), request, 0) };
     if opened < 0 {
-        return Err(Errno(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)));
+        return Err(Errno(
+            std::io::Error::last_os_error().raw_os_error().unwrap_or(super::errno::EIO),
+        ));
     }
     // SAFETY: the kernel has just made it for this call, so nothing else closes it.
     Ok(unsafe { OwnedFd::from_raw_fd(opened) })

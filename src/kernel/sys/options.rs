@@ -135,5 +135,5 @@ pub(super) fn getsockopt<const N: usize>(
 }
 
 pub(super) fn last_errno() -> Errno {
-    Errno(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
+    Errno(std::io::Error::last_os_error().raw_os_error().unwrap_or(super::errno::EIO))
 }
